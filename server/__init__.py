@@ -1,0 +1,1 @@
+"""Asclepion: an authoritative metaverse server for healthcare."""

@@ -1,0 +1,1 @@
+"""The protocol: messages, sessions, tokens and seals without sockets, and one module that imports zmq."""

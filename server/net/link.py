@@ -1,0 +1,106 @@
+"""What an edge and its shard say to each other over their own socket pair (ipc, or tcp with CURVE).
+
+Owns the shape of the messages; both ends decode with these types. Clients never see them. One frame per message.
+Snapshots do not come this way: they are published sealed (`net.seal`), and `ViewKey` says who may open what.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from server.world.commands import U32, Digest32, Wire
+
+Conn = U32  # number the edge gave to one WebSocket, never reused while the edge lives
+
+
+class EdgeHello(Wire, tag=1):
+    """First message of an edge after (re)connecting. All its earlier connections count as gone."""
+
+    protocol: bytes
+    name: str
+
+
+class FromBrowsers(Wire, tag=2):
+    """Frames of browsers in arrival order; at most one message per edge and tick interval."""
+
+    rows: list[tuple[Conn, bytes]]
+
+
+class Gone(Wire, tag=3):
+    """These WebSockets closed."""
+
+    conns: list[Conn]
+
+
+class Ask(Wire, tag=4):
+    """A request of the edge's HTTP side; answered by Answer with the same number. `body` is JSON bytes.
+
+    "redeem": {"room","invite","name","key"(base64url Ed25519 public key),"curve"(z85, optional)}
+        -> 200 {"token","room","role","name","endpoint","curve"} or 403/404/410/429 {"code","text"}
+    "who":    {"room","invite"} -> 200 {"title","kind","role","capacity","people":[{"name","role"}]}
+    "feed":   {"authorization": bearer token, "block": base64 of a MessagePack DeviceBlock without bed, "bed": "room/id"}
+        -> 202 {} or 401/404/422/429 {"code","text"}
+    """
+
+    request: U32
+    kind: Literal["redeem", "who", "feed"]
+    body: Annotated[bytes, Meta(max_length=65_536)]
+
+
+class EdgeWelcome(Wire, tag=5):
+    """The shard accepts this edge."""
+
+    shard: str
+    tick_hz: int
+
+
+class ToBrowsers(Wire, tag=6):
+    """Frames for browsers: each row is (connections, frame); at most one message per edge and tick."""
+
+    rows: list[tuple[list[Conn], bytes]]
+
+
+class ViewKey(Wire, tag=7):
+    """From now on `conns` (added to those already told) see view `view`, sealed under this epoch's key."""
+
+    view: U32
+    room: int
+    epoch: U32
+    key: Digest32
+    conns: list[Conn]
+
+
+class ViewLeft(Wire, tag=8):
+    """These connections no longer see the view; effective before anything of a later epoch is passed on."""
+
+    view: U32
+    conns: list[Conn]
+
+
+class Close(Wire, tag=9):
+    """End these connections; the Bye frame was sent before."""
+
+    conns: list[Conn]
+    code: str
+
+
+class Answer(Wire, tag=10):
+    """Answer to Ask: an HTTP status and a JSON body."""
+
+    request: U32
+    status: int
+    body: bytes
+
+
+class Stats(Wire, tag=11):
+    """Once a second: counters and gauges of the shard for the edge's /metrics and /readyz (names without patient data)."""
+
+    values: dict[str, float]
+
+
+FromEdge = EdgeHello | FromBrowsers | Gone | Ask
+ToEdge = EdgeWelcome | ToBrowsers | ViewKey | ViewLeft | Close | Answer | Stats
+
+from_edge_decoder = msgspec.msgpack.Decoder(FromEdge)
+to_edge_decoder = msgspec.msgpack.Decoder(ToEdge)

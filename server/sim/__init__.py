@@ -1,0 +1,1 @@
+"""Kernels: arrays in, arrays changed. No clock, dice, I/O or objects."""
