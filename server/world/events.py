@@ -50,6 +50,7 @@ class RoomEntered(Wire, tag=96):
     rights: list[str]  # of: speak, see_twin, order, grab, moderate
     locked: bool = False
     waiting: list[Waiting] = []  # only for those who may admit
+    first_bed: int = 0  # world bed index of the scene's first bed; the others follow in file order
 
 
 class PersonCame(Wire, tag=97):
