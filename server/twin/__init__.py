@@ -1,1 +1,1 @@
-"""Patients: twins in numba lanes, what they show (waves, numbers, alarms), orders that act on them, device data beside them."""
+"""Patients: twins in numba lanes, what they show (waves, numbers, alarms), orders on them, device data beside them."""
