@@ -1,9 +1,13 @@
 """Every limit and rate of the house, frozen, checking its own relations. Reads no file, flag or environment variable.
 
 Durations end in `_s`, sizes in `_max` or a unit. `Config` is what an operator sets; `Limits` is what keeps peers apart.
+The text beside a type is what the command line, `config sample` and the README say about the field.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Annotated as Doc
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class ConfigError(ValueError):
@@ -19,62 +23,72 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 class Limits:
     """What one peer, one room and one tick may cost."""
 
-    avatars_max: int = 1024  # world-wide slots, at most 4096 (12 bits on the wire)
-    rooms_max: int = 64
-    room_view_max: int = 64  # people in one view
-    things_max: int = 512
-    frame_bytes_max: int = 16_384  # one client frame
-    bytes_per_s: int = 64_000  # per peer, sustained; burst is twice that
-    messages_per_s: int = 120  # per peer, sustained; burst is twice that
-    inbound_queue_max: int = 64  # frames waiting per peer
-    outbound_bytes_max: int = 262_144  # control frames waiting per peer; over it the peer is too slow and is let go
-    hello_timeout_s: float = 5.0
-    hellos_per_tick: int = 20
-    unverified_peers_max: int = 512
-    idle_timeout_s: float = 20.0  # no frame at all from a client: its connection counts as gone
-    seat_hold_s: float = 60.0
-    token_valid_s: float = 60.0
-    tokens_seen_max: int = 65_536
-    input_hz: int = 20
-    speed_mm_s_max: int = 2_200
-    reach_mm_max: int = 900
-    hand_speed_mm_s_max: int = 8_000
-    teleport_mm_max: int = 6_000
-    grab_mm_max: int = 1_000
-    body_radius_mm: int = 220
-    personal_space_mm: int = 500
-    wish_timeout_s: float = 0.5  # a wish not renewed stops
-    invites_max: int = 4096
-    bans_max: int = 4096
-    waiting_max: int = 64
-    pending_orders_max: int = 256
-    chat_per_s: float = 2.0
-    access_retry_s: float = 3.0
-    waves_hz: int = 10  # wave blocks per second
+    avatars_max: Doc[int, "world-wide slots, at most 4096 (12 bits on the wire)"] = 1024
+    rooms_max: Doc[int, "rooms of one shard, at most 256 (8 bits on the wire)"] = 64
+    room_view_max: Doc[int, "people in one view"] = 64
+    things_max: Doc[int, "things that can be grabbed, at most 1024 (10 bits on the wire)"] = 512
+    frame_bytes_max: Doc[int, "one client frame, bytes"] = 16_384
+    bytes_per_s: Doc[int, "per peer, sustained; burst is twice that"] = 64_000
+    messages_per_s: Doc[int, "per peer, sustained; burst is twice that"] = 120
+    inbound_queue_max: Doc[int, "frames waiting per peer"] = 64
+    outbound_bytes_max: Doc[int, "control frames waiting per peer, bytes; over it the peer is let go"] = 262_144
+    hello_timeout_s: Doc[float, "seconds a fresh connection has to say hello"] = 5.0
+    hellos_per_tick: Doc[int, "hellos looked at in one tick; the others wait"] = 20
+    unverified_peers_max: Doc[int, "connections that have not said hello yet"] = 512
+    idle_timeout_s: Doc[float, "no frame at all for so long: the connection counts as gone"] = 20.0
+    seat_hold_s: Doc[float, "a seat is kept so long for who comes back"] = 60.0
+    token_valid_s: Doc[float, "a join token is good for so long"] = 60.0
+    tokens_seen_max: Doc[int, "used tokens remembered, so that none is used twice"] = 65_536
+    input_hz: Doc[int, "poses a client sends in a second"] = 20
+    speed_mm_s_max: Doc[int, "walking speed, mm/s"] = 2_200
+    reach_mm_max: Doc[int, "hand from head, mm"] = 900
+    hand_speed_mm_s_max: Doc[int, "hand relative to head, mm/s"] = 8_000
+    teleport_mm_max: Doc[int, "one teleport, mm"] = 6_000
+    grab_mm_max: Doc[int, "hand from the thing it grabs, mm"] = 1_000
+    body_radius_mm: Doc[int, "of an avatar against walls, mm"] = 220
+    personal_space_mm: Doc[int, "nobody is pushed closer than this, mm"] = 500
+    wish_timeout_s: Doc[float, "a wish to move that is not renewed stops"] = 0.5
+    invites_max: Doc[int, "invites alive at once"] = 4096
+    bans_max: Doc[int, "people banned at once"] = 4096
+    waiting_max: Doc[int, "people waiting before one room"] = 64
+    pending_orders_max: Doc[int, "orders waiting for the ledger"] = 256
+    chat_per_s: Doc[float, "chat lines per person and second"] = 2.0
+    access_retry_s: Doc[float, "pause before a refused access entry is tried again"] = 3.0
+    waves_hz: Doc[int, "wave blocks per second and bed"] = 10
+
+    def __post_init__(self) -> None:
+        """Check ranges; raises ConfigError."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if not value > 0:
+                raise ConfigError(f"limits.{one.name} is {value}, allowed is anything above 0")
+        _within("limits.avatars_max", self.avatars_max, 1, 4096)
+        _within("limits.rooms_max", self.rooms_max, 1, 256)
+        _within("limits.things_max", self.things_max, 1, 1024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What an operator sets: a flag, an ASCLEPION_ environment variable and a line of the TOML file each."""
 
-    data: str = "./data"
-    tick_hz: int = 30
-    keyframe_every: int = 10
-    seed: int = 1
-    rooms: str = ""  # folder with room files; "" is the demonstration hospital
-    demo: bool = True
-    demo_bots: int = 6
-    edge_host: str = "127.0.0.1"
-    edge_port: int = 8080
-    admin_host: str = "127.0.0.1"
-    admin_port: int = 8081
-    native: str = "tcp://127.0.0.1:7600"
-    allowed_origins: tuple[str, ...] = ()  # more origins than the edge's own that may open a WebSocket
-    tls_certificate: str = ""
-    tls_key: str = ""
-    ledger_origin: str = "localhost/asclepion"
-    checkpoint_every_s: float = 10.0
-    log_level: str = "info"
+    data: Doc[str, "directory for everything that is kept"] = "./data"
+    tick_hz: Doc[int, "steps of the world per second, 20 to 90"] = 30
+    keyframe_every: Doc[int, "ticks from one keyframe to the next, 2 to 30"] = 10
+    seed: Doc[int, "of everything drawn by lot in the world"] = 1
+    rooms: Doc[str, "folder with room files; empty is the demonstration hospital"] = ""
+    demo: Doc[bool, "demonstration: bots on a ward round, a recording at a bed, links for every role"] = True
+    demo_bots: Doc[int, "how many bots walk the demonstration, 0 to 50"] = 6
+    edge_host: Doc[str, "address browsers reach"] = "127.0.0.1"
+    edge_port: Doc[int, "port browsers reach; 0 takes any free one"] = 8080
+    admin_host: Doc[str, "address of /livez /readyz /metrics /version"] = "127.0.0.1"
+    admin_port: Doc[int, "port of /livez /readyz /metrics /version; 0 takes any free one"] = 8081
+    native: Doc[str, "ZeroMQ endpoint of native clients"] = "tcp://127.0.0.1:7600"
+    allowed_origins: Doc[tuple[str, ...], "origins besides the edge's own that may open a WebSocket"] = ()
+    tls_certificate: Doc[str, "PEM file with the edge's certificate; empty is plain HTTP"] = ""
+    tls_key: Doc[str, "PEM file with the certificate's private key"] = ""
+    ledger_origin: Doc[str, "name of the log in its checkpoints"] = "localhost/asclepion"
+    checkpoint_every_s: Doc[float, "seconds between checkpoints of the world on disk"] = 10.0
+    log_level: Doc[str, "debug, info, warning or error"] = "info"
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -82,8 +96,12 @@ class Config:
         _within("tick_hz", self.tick_hz, 20, 90)
         _within("keyframe_every", self.keyframe_every, 2, 30)
         _within("demo_bots", self.demo_bots, 0, 50)
-        _within("limits.avatars_max", self.limits.avatars_max, 1, 4096)
+        _within("checkpoint_every_s", self.checkpoint_every_s, 0.1, 3600)
         for name in ("edge_port", "admin_port"):
             _within(name, getattr(self, name), 0, 65_535)
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ConfigError("tls_certificate and tls_key go together: give both or neither")
+        if self.log_level not in LOG_LEVELS:
+            raise ConfigError(f"log_level is {self.log_level!r}, allowed is {', '.join(LOG_LEVELS)}")
+        if not self.data:
+            raise ConfigError("data is empty, allowed is the path of a directory")
