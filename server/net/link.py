@@ -14,32 +14,32 @@ from server.world.commands import U32, Digest32, Wire
 Conn = U32  # number the edge gave to one WebSocket, never reused while the edge lives
 
 
-class EdgeHello(Wire, tag=1):
+class EdgeHello(Wire, tag=1, frozen=True):
     """First message of an edge after (re)connecting. All its earlier connections count as gone."""
 
     protocol: bytes
     name: str
 
 
-class FromBrowsers(Wire, tag=2):
+class FromBrowsers(Wire, tag=2, frozen=True):
     """Frames of browsers in arrival order; at most one message per edge and tick interval."""
 
     rows: list[tuple[Conn, bytes]]
 
 
-class Gone(Wire, tag=3):
+class Gone(Wire, tag=3, frozen=True):
     """These WebSockets closed."""
 
     conns: list[Conn]
 
 
-class Ask(Wire, tag=4):
+class Ask(Wire, tag=4, frozen=True):
     """A request of the edge's HTTP side; answered by Answer with the same number. `body` is JSON bytes.
 
     "redeem": {"room","invite","name","key"(base64url Ed25519 public key),"curve"(z85, optional)}
         -> 200 {"token","room","role","name","endpoint","curve"} or 403/404/410/429 {"code","text"}
     "who":    {"room","invite"} -> 200 {"title","kind","role","capacity","people":[{"name","role"}]}
-    "feed":   {"authorization": bearer token, "block": base64 of a MessagePack DeviceBlock without bed, "bed": "room/id"}
+    "feed": {"authorization": bearer token, "bed": "room/id", "block": base64 of a MessagePack DeviceBlock without bed}
         -> 202 {} or 401/404/422/429 {"code","text"}
     """
 
@@ -48,20 +48,20 @@ class Ask(Wire, tag=4):
     body: Annotated[bytes, Meta(max_length=65_536)]
 
 
-class EdgeWelcome(Wire, tag=5):
+class EdgeWelcome(Wire, tag=5, frozen=True):
     """The shard accepts this edge."""
 
     shard: str
     tick_hz: int
 
 
-class ToBrowsers(Wire, tag=6):
+class ToBrowsers(Wire, tag=6, frozen=True):
     """Frames for browsers: each row is (connections, frame); at most one message per edge and tick."""
 
     rows: list[tuple[list[Conn], bytes]]
 
 
-class ViewKey(Wire, tag=7):
+class ViewKey(Wire, tag=7, frozen=True):
     """From now on `conns` (added to those already told) see view `view`, sealed under this epoch's key."""
 
     view: U32
@@ -71,21 +71,21 @@ class ViewKey(Wire, tag=7):
     conns: list[Conn]
 
 
-class ViewLeft(Wire, tag=8):
+class ViewLeft(Wire, tag=8, frozen=True):
     """These connections no longer see the view; effective before anything of a later epoch is passed on."""
 
     view: U32
     conns: list[Conn]
 
 
-class Close(Wire, tag=9):
+class Close(Wire, tag=9, frozen=True):
     """End these connections; the Bye frame was sent before."""
 
     conns: list[Conn]
     code: str
 
 
-class Answer(Wire, tag=10):
+class Answer(Wire, tag=10, frozen=True):
     """Answer to Ask: an HTTP status and a JSON body."""
 
     request: U32
@@ -93,8 +93,8 @@ class Answer(Wire, tag=10):
     body: bytes
 
 
-class Stats(Wire, tag=11):
-    """Once a second: counters and gauges of the shard for the edge's /metrics and /readyz (names without patient data)."""
+class Stats(Wire, tag=11, frozen=True):
+    """Once a second: counters and gauges of the shard for the edge's /metrics and /readyz. No patient data."""
 
     values: dict[str, float]
 

@@ -14,7 +14,7 @@ from server.world import commands, events
 from server.world.commands import U32, U53, Digest32, PersonName, Wire
 
 
-class Hello(Wire, tag=1):
+class Hello(Wire, tag=1, frozen=True):
     """First frame of a client. Either `token` (a join token, new here) or `resume` (the 32-byte secret of Welcome).
 
     `key` is the client's raw Ed25519 public key, `proof` its signature over
@@ -28,21 +28,21 @@ class Hello(Wire, tag=1):
     proof: Annotated[bytes, Meta(min_length=64, max_length=64)]
 
 
-class Ping(Wire, tag=2):
+class Ping(Wire, tag=2, frozen=True):
     """Answered by Pong with the same `stamp`."""
 
     seq: U32
     stamp: U53
 
 
-class Bye(Wire, tag=3):
+class Bye(Wire, tag=3, frozen=True):
     """The sender ends the session. Servers say why: a stable `code` and a sentence."""
 
     code: Annotated[str, Meta(max_length=40)]
     text: Annotated[str, Meta(max_length=300)] = ""
 
 
-class Welcome(Wire, tag=4):
+class Welcome(Wire, tag=4, frozen=True):
     """The session stands. RoomEntered follows. `resume` is the secret for a reconnect within `seat_hold_s`."""
 
     client: U32
@@ -57,14 +57,14 @@ class Welcome(Wire, tag=4):
     resumed: bool
 
 
-class Pong(Wire, tag=5):
+class Pong(Wire, tag=5, frozen=True):
     """Answer to Ping; `tick` is the shard's current one."""
 
     stamp: int
     tick: int
 
 
-class Notice(Wire, tag=6):
+class Notice(Wire, tag=6, frozen=True):
     """State of the house that everybody should see, e.g. ("ledger", "down", text)."""
 
     topic: str
@@ -74,8 +74,9 @@ class Notice(Wire, tag=6):
 
 ClientMessage = (
     Hello | Ping | Bye
-    | commands.Teleport | commands.Sit | commands.Stand | commands.Go | commands.Grab | commands.Release | commands.Offer
-    | commands.Say | commands.Admit | commands.Moderate | commands.Lock | commands.MakeInvite | commands.RevokeInvite
+    | commands.Teleport | commands.Sit | commands.Stand | commands.Go | commands.Grab | commands.Release
+    | commands.Offer | commands.Say | commands.Admit | commands.Moderate | commands.Lock | commands.MakeInvite
+    | commands.RevokeInvite
     | commands.AckAlarm | commands.PlaceOrder | commands.Enrol
 )  # fmt: skip
 ServerMessage = (

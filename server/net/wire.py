@@ -1,0 +1,108 @@
+"""What the shard sees of the wire, whichever kind it is: sockets (`net.transport`) or memory (`net.memory`).
+
+Owns the values that pass between shard and wire, and the interface of both. Frames are opaque here: never parsed.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+
+class Peer(NamedTuple):
+    """One client connection. `route` is the routing id of the native client, or of the edge it comes through."""
+
+    kind: Literal["native", "edge"]
+    route: bytes
+    conn: int = 0  # the edge's number for the WebSocket; 0 for native clients
+
+
+class Inbound(NamedTuple):
+    """A frame of a client. `user_id`: the z85 CURVE key the connection proved (ZAP User-Id), "" through an edge."""
+
+    peer: Peer
+    frame: bytes
+    user_id: str
+
+
+class Gone(NamedTuple):
+    """A connection that was heard of is no more. `reason`: "closed", "lost", "too-slow", "edge" or "identity"."""
+
+    peer: Peer
+    reason: str
+
+
+class EdgeUp(NamedTuple):
+    """An edge said hello."""
+
+    edge: bytes
+
+
+class EdgeDown(NamedTuple):
+    """An edge is gone; `Gone` for each of its connections came before."""
+
+    edge: bytes
+
+
+class Asked(NamedTuple):
+    """A request of an edge's HTTP side, to be answered by `answer` with the same number."""
+
+    edge: bytes
+    request: int
+    kind: Literal["redeem", "who", "feed"]
+    body: bytes
+
+
+Received = Inbound | Gone | EdgeUp | EdgeDown | Asked
+
+
+class AnyWire(Protocol):
+    """What the shard calls, in this order each tick: receive, (step), post / view / join / leave, flush, wait."""
+
+    counters: dict[str, int]  # drops and skips by reason, ever growing
+
+    def receive(self, limit: int) -> list[Received]:
+        """Up to `limit` messages that wait, in arrival order. Never blocks."""
+        ...
+
+    def verified(self, peer: Peer) -> None:
+        """The peer's token was found right: it no longer counts as a stranger."""
+        ...
+
+    def post(self, peers: Sequence[Peer], frame: bytes) -> None:
+        """Queue a control or wave frame for peers. A peer whose queue is over its limit is Gone at the next receive."""
+        ...
+
+    def view(self, view: int, room: int, tick: int, frame: bytes, natives: Sequence[Peer]) -> None:
+        """Queue this tick's snapshot of a view: for these native peers, and sealed for the edges with peers in it."""
+        ...
+
+    def flush(self) -> None:
+        """Send all that is queued: one message per native peer, one ToBrowsers per edge, one publication per view."""
+        ...
+
+    def join_view(self, peer: Peer, view: int, room: int) -> None:
+        """An edge's connection sees this view from the next snapshot on (native peers are named in `view`)."""
+        ...
+
+    def leave_view(self, peer: Peer) -> None:
+        """An edge's connection sees its view no more: the next snapshot is sealed under a key it was never told."""
+        ...
+
+    def close(self, peer: Peer, code: str) -> None:
+        """End a connection after what is queued for it was sent; nothing more is heard from it (no Gone follows)."""
+        ...
+
+    def answer(self, edge: bytes, request: int, status: int, body: bytes) -> None:
+        """Answer what an edge asked."""
+        ...
+
+    def stats(self, values: dict[str, float]) -> None:
+        """Send counters and gauges to every edge."""
+        ...
+
+    def wait(self, until_s: float) -> bool:
+        """Sleep until something can be received (True) or the monotonic time has come (False)."""
+        ...
+
+    def shut(self) -> None:
+        """Close everything."""
+        ...
