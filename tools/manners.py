@@ -1,0 +1,184 @@
+"""What a bot does among people: where it goes, whom it looks at, when it speaks, and how a thing changes hands.
+
+Owns the choices: goals and gestures in `Minds`, and acts for the wire. Seeded like `tools.minds`. Never sends and never
+believes itself: what lies where and who stands where is what the server said (`Sight`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from tools.minds import Crowd, Ints
+
+ActKind = Literal["say", "grab", "release", "offer", "go"]
+NEAR_M = 1.6  # standing together
+GRAB_M = 0.9
+LINES = (
+    "Good morning.", "How did the night go?", "Shall we look at the monitor together?", "I come back later.",
+    "Could you take this, please?", "Thank you.", "The pressure looks steadier now.", "Let us wait for the others.",
+    "Who has the clipboard?", "I agree.", "Nothing new here.", "One moment, please.",
+)  # fmt: skip
+
+
+class Act(NamedTuple):
+    """Something a bot asks of the server. `thing` is a thing handle, `to` an avatar handle, `text` a line or a room."""
+
+    bot: int
+    kind: ActKind
+    thing: int = 0
+    hand: int = 1
+    to: int = 0
+    text: str = ""
+
+
+class Lying(NamedTuple):
+    """A thing as last seen: its handle, who has it (avatar slot or -1) and where it lies (x, z)."""
+
+    handle: int
+    owner: int
+    at_m: tuple[float, float]
+
+
+class Sight(NamedTuple):
+    """What the server said of one room: our bots in it by avatar slot with their handles, and its things."""
+
+    bots: Mapping[int, int]  # avatar slot -> bot
+    handles: Mapping[int, int]  # bot -> avatar handle
+    things: Sequence[Lying]
+
+
+class Habits(NamedTuple):
+    """Odds and times that make the difference between a lecture and a party."""
+
+    stay_s: tuple[float, float] = (2.0, 9.0)
+    talk: float = 0.35  # that somebody standing in a group takes the word when nobody has it
+    talk_s: tuple[float, float] = (1.5, 5.0)
+    raise_hand: float = 0.06
+    point: float = 0.05
+    say: float = 0.15  # a line of chat when taking the word
+    handle_things: float = 0.35
+    think_s: float = 0.5
+
+
+class Manners:
+    """Bots that wander, gather, talk in turns and pass things on."""
+
+    def __init__(self, crowd: Crowd, seed: int, habits: Habits | None = None) -> None:
+        self.crowd = crowd
+        self.habits = habits or Habits()
+        self.dice = np.random.Generator(np.random.PCG64([seed, 1]))
+        n = len(crowd)
+        self._leave_s = self.dice.uniform(0.0, 3.0, n)  # when one tires of standing here
+        self._hush_s = np.zeros(n)  # when one stops talking
+        self._down_s = np.zeros(n)  # when a raised, pointing or outstretched hand comes down
+        self._think_s = self.dice.uniform(0.0, self.habits.think_s, n)
+        self._line_s = np.full(n, -1e9)
+
+    def step(self, sights: Mapping[int, Sight]) -> list[Act]:
+        """Choose for everybody whose turn to think has come; `sights` by room index of the floors."""
+        m, now = self.crowd.minds, self.crowd.now_s
+        m.talking[:] &= now < self._hush_s
+        lowered = now >= self._down_s
+        for column in (m.raised, m.pointing, m.reaching):
+            column[lowered] = False
+        acts: list[Act] = []
+        for bot in np.nonzero(self._think_s <= now)[0]:
+            self._think_s[bot] = now + self.habits.think_s * self.dice.uniform(0.8, 1.2)
+            sight = sights.get(int(m.room[bot]))
+            if sight is not None:
+                acts += self._think(int(bot), sight)
+        return acts
+
+    def offered(self, bot: int, thing: int) -> list[Act]:
+        """Somebody holds a thing out to the bot: reach for it and take it."""
+        m = self.crowd.minds
+        free = np.nonzero(~m.holding[bot])[0]
+        if not len(free):
+            return []
+        self._reach(bot)
+        return [Act(bot, "grab", thing=thing, hand=int(free[-1]))]
+
+    def _reach(self, bot: int) -> None:
+        self.crowd.minds.reaching[bot] = True
+        self._down_s[bot] = self.crowd.now_s + 1.2
+
+    def _think(self, bot: int, sight: Sight) -> list[Act]:
+        m, now = self.crowd.minds, self.crowd.now_s
+        if m.walking[bot]:
+            self._leave_s[bot] = now + self.dice.uniform(*self.habits.stay_s)
+            return []
+        if now >= self._leave_s[bot]:
+            self._set_off(bot)
+            return []
+        company = self._company(bot, sight)
+        self._attend(bot, company)
+        acts = self._take_word(bot, company)
+        if self.dice.random() < self.habits.handle_things:
+            acts += self._things(bot, company, sight)
+        return acts
+
+    def _set_off(self, bot: int) -> None:
+        m = self.crowd.minds
+        places = self.crowd.floors.floors[int(m.room[bot])].places
+        m.place[bot] = self.dice.integers(len(places))
+        m.walking[bot], m.talking[bot] = True, False
+        self._leave_s[bot] = self.crowd.now_s + 30.0
+
+    def _company(self, bot: int, sight: Sight) -> Ints:
+        """Our bots of the room within NEAR_M, nearest first, without the bot."""
+        m = self.crowd.minds
+        others = np.array([b for b in sight.handles if b != bot], np.int64)
+        if not len(others):
+            return others
+        gap = np.linalg.norm(m.at_m[others] - m.at_m[bot], axis=1)
+        order = np.argsort(gap, kind="stable")
+        near: Ints = others[order[gap[order] < NEAR_M]]
+        return near
+
+    def _attend(self, bot: int, company: Ints) -> None:
+        """Look at who speaks, else at the nearest, else at what the place is about."""
+        m = self.crowd.minds
+        if len(company):
+            speaking = company[m.talking[company]]
+            whom = int(speaking[0]) if len(speaking) else int(company[0])
+            m.focus_m[bot] = (m.at_m[whom, 0], self.crowd.traits.eyes_m[whom], m.at_m[whom, 1])
+        else:
+            x, z = self.crowd.floors.place(int(m.room[bot]), int(m.place[bot])).focus_m
+            m.focus_m[bot] = (x, 1.1, z)
+
+    def _take_word(self, bot: int, company: Ints) -> list[Act]:
+        m, h, now = self.crowd.minds, self.habits, self.crowd.now_s
+        draw = self.dice.random(4)
+        if not len(company) or m.talking[bot]:
+            return []
+        if m.talking[company].any():
+            if draw[0] < h.raise_hand:
+                m.raised[bot], self._down_s[bot] = True, now + 2.5
+            return []
+        if draw[0] >= h.talk:
+            return []
+        m.talking[bot], self._hush_s[bot] = True, now + self.dice.uniform(*h.talk_s)
+        if draw[1] < h.point:
+            m.pointing[bot], self._down_s[bot] = True, now + 1.5
+        if draw[2] < h.say and now - self._line_s[bot] > 4.0:
+            self._line_s[bot] = now
+            return [Act(bot, "say", text=LINES[int(draw[3] * len(LINES))])]
+        return []
+
+    def _things(self, bot: int, company: Ints, sight: Sight) -> list[Act]:
+        """Pass on what one holds, or put it down, or take what lies near."""
+        m = self.crowd.minds
+        held = np.nonzero(m.holding[bot])[0]
+        if len(held):
+            hand = int(held[0])
+            if len(company) and self.dice.random() < 0.7:
+                self._reach(bot)
+                return [Act(bot, "offer", hand=hand, to=sight.handles[int(company[0])])]
+            self._reach(bot)
+            return [Act(bot, "release", hand=hand)] if self.dice.random() < 0.3 else []
+        for thing in sight.things:
+            if thing.owner < 0 and np.hypot(*(m.at_m[bot] - thing.at_m)) < GRAB_M:
+                self._reach(bot)
+                return [Act(bot, "grab", thing=thing.handle, hand=1)]
+        return []
