@@ -15,6 +15,10 @@ class Clock(Protocol):
         """Seconds since 1970, UTC."""
         ...
 
+    def sleep_until(self, monotonic_s: float) -> None:
+        """Let the process rest until then."""
+        ...
+
 
 class SystemClock:
     """The machine's own."""
@@ -26,6 +30,12 @@ class SystemClock:
     def unix_s(self) -> float:
         """See Clock."""
         return time.time()
+
+    def sleep_until(self, monotonic_s: float) -> None:
+        """See Clock."""
+        rest_s = monotonic_s - time.monotonic()
+        if rest_s > 0:
+            time.sleep(rest_s)
 
 
 class ManualClock:
@@ -41,6 +51,10 @@ class ManualClock:
     def unix_s(self) -> float:
         """See Clock."""
         return self.now_s
+
+    def sleep_until(self, monotonic_s: float) -> None:
+        """See Clock; time jumps there."""
+        self.now_s = max(self.now_s, monotonic_s)
 
     def advance(self, dt_s: float) -> None:
         """Let `dt_s` seconds pass."""
