@@ -1,0 +1,184 @@
+"""Snapshots: what a view sees in a tick, as bytes: whole (keyframe) or the difference to an earlier keyframe (delta).
+
+Owns the frame: header, order of records, and what a decoder refuses (PROTOCOL.md, Snapshot). State is already on the
+wire's grid, so decoding gives back exactly what was encoded. Never decides who sees what; never interpolates.
+A thing whose holder is not in the view is not in the view either: that is how a delta says that a thing has left.
+"""
+
+import struct
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from server.sim.bits import from_bytes, to_bytes, words_for
+from server.sim.rotation import pack_rotation, rotation_valid, unpack_rotation
+from server.sim.rows import (
+    CHANGED_BITS_MAX,
+    COLUMNS,
+    FULL_BITS,
+    SPARE_BITS,
+    THING_BITS_MAX,
+    THING_COLUMN_COUNT,
+    Rows,
+    View,
+    gather,
+    gather_things,
+)
+from server.sim.snapshot_read import BAD_ORDER, REASONS, get_delta, get_full, get_things
+from server.sim.snapshot_write import diff_things, put_delta, put_full, put_things
+from server.sim.state import AvatarState, ThingState
+
+__all__ = [
+    "Baseline", "NoBaseline", "SnapshotError", "View", "decode", "encode_delta", "encode_keyframe", "pack_rotation",
+    "prime", "rotation_valid", "unpack_rotation", "view_of",
+]  # fmt: skip
+
+KEYFRAME, DELTA = 1, 2
+HEADER = struct.Struct("<BBIBHHB")  # kind, room, tick, age, records, newcomers, things
+THINGS_MAX = 255  # thing records in one frame; a room shows no more
+AGE_MAX = 255
+
+Baseline = View
+Index = npt.NDArray[np.integer]
+
+
+class SnapshotError(ValueError):
+    """The frame is not a snapshot: truncated, too long, or a value that cannot be."""
+
+
+class NoBaseline(SnapshotError):
+    """A delta whose keyframe is not at hand: skip it and wait for the next keyframe."""
+
+
+def view_of(avatars: AvatarState, things: ThingState, room: int, slots: Index, thing_slots: Index, tick: int) -> View:
+    """Copy what is to be seen: the avatars in `slots` and things in `thing_slots`, both ascending.
+
+    At a keyframe this is also the baseline of the deltas that follow.
+    """
+    rows = np.empty((len(slots), COLUMNS), np.int64)
+    gather(avatars, np.ascontiguousarray(slots, np.int64), rows)
+    shown = np.ascontiguousarray(thing_slots[:THINGS_MAX], np.int64)
+    thing_rows = np.zeros((len(shown), THING_COLUMN_COUNT), np.int64)
+    gather_things(things, shown, thing_rows)
+    return View(room, tick, rows, thing_rows)
+
+
+def keyframe_of(view: View) -> bytes:
+    """The keyframe that shows this view."""
+    words = words_for(len(view.rows) * FULL_BITS + len(view.things) * THING_BITS_MAX)
+    end = put_things(view.things, words, put_full(view.rows, words))
+    header = HEADER.pack(KEYFRAME, view.room, view.tick, 0, len(view.rows), 0, len(view.things))
+    return header + to_bytes(words, end)
+
+
+def delta_of(view: View, baseline: View) -> bytes:
+    """The delta that turns `baseline` (1 to 255 ticks older, same room) into this view."""
+    age = view.tick - baseline.tick
+    assert 0 < age <= AGE_MAX and view.room == baseline.room, "a delta is against an earlier keyframe of the same room"
+    changed = changed_things(view, baseline)[:THINGS_MAX]
+    records = len(baseline.rows) + len(view.rows)
+    words = words_for(records * CHANGED_BITS_MAX + len(changed) * THING_BITS_MAX)
+    at, newcomers = put_delta(baseline.rows, view.rows, words)
+    end = put_things(changed, words, at)
+    header = HEADER.pack(DELTA, view.room, view.tick, age, len(baseline.rows), newcomers, len(changed))
+    return header + to_bytes(words, end)
+
+
+def changed_things(view: View, baseline: View) -> Rows:
+    """Rows of the things that differ from the baseline; those gone are "held" by a slot that is not in the view."""
+    absent = np.flatnonzero(view.slots != np.arange(len(view.rows)))
+    nobody = int(absent[0]) if len(absent) else len(view.rows)
+    out = np.empty((len(view.things) + len(baseline.things), THING_COLUMN_COUNT), np.int64)
+    return out[: diff_things(baseline.things, view.things, nobody, out)]
+
+
+def encode_keyframe(
+    avatars: AvatarState, things: ThingState, room: int, slots: Index, thing_slots: Index, tick: int
+) -> bytes:
+    """A keyframe of these avatars and things (slots ascending)."""
+    return keyframe_of(view_of(avatars, things, room, slots, thing_slots, tick))
+
+
+def encode_delta(
+    avatars: AvatarState, things: ThingState, room: int, slots: Index, thing_slots: Index, tick: int, baseline: View
+) -> bytes:
+    """A delta of these avatars and things (slots ascending) against the keyframe's `baseline`."""
+    return delta_of(view_of(avatars, things, room, slots, thing_slots, tick), baseline)
+
+
+def decode(frame: bytes, baselines: Mapping[tuple[int, int], View]) -> View:
+    """The view a frame shows. `baselines`: views of earlier keyframes by (room, tick).
+
+    Raises NoBaseline for a delta whose keyframe is not there and SnapshotError for anything malformed; nothing else.
+    """
+    if len(frame) < HEADER.size:
+        raise SnapshotError(f"a snapshot has {len(frame)} bytes, at least {HEADER.size} are needed")
+    kind, room, tick, age, records, newcomers, thing_count = HEADER.unpack_from(frame)
+    end = 8 * (len(frame) - HEADER.size)
+    if (records if kind == KEYFRAME else newcomers) * FULL_BITS > end:
+        raise SnapshotError(f"{len(frame)} bytes cannot hold {records} records and {newcomers} newcomers")
+    if kind == KEYFRAME:
+        if age or newcomers:
+            raise SnapshotError(f"a keyframe has age {age} and {newcomers} newcomers, allowed is 0 of both")
+        old = View(room, tick, np.zeros((0, COLUMNS), np.int64), np.zeros((0, THING_COLUMN_COUNT), np.int64))
+        return _read(frame, end, old, records, thing_count, tick)
+    if kind != DELTA or age == 0:
+        raise SnapshotError(f"frame kind {kind} with age {age} is no snapshot")
+    baseline = baselines.get((room, tick - age))
+    if baseline is None:
+        raise NoBaseline(f"the keyframe {age} ticks before tick {tick} is not at hand")
+    if len(baseline.rows) != records:
+        raise SnapshotError(f"the delta has {records} records, its baseline {len(baseline.rows)}")
+    return _read(frame, end, baseline, newcomers, thing_count, tick)
+
+
+def _read(frame: bytes, end: int, old: View, full: int, thing_count: int, tick: int) -> View:
+    """Records for the old rows, then `full` whole records, then things, then nothing but padding."""
+    words = from_bytes(frame[HEADER.size :], SPARE_BITS)
+    rows = np.zeros((len(old.rows) + full, COLUMNS), np.int64)
+    at, kept = get_delta(words, end, old.rows, rows)
+    _check(at)
+    at = get_full(words, at, end, rows, kept, full)
+    _check(at)
+    rows = rows[: kept + full]
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    if np.any(rows[1:, 0] == rows[:-1, 0]) or np.isin(rows[:, 0], old.rows[:, 0]).sum() != kept:
+        _check(BAD_ORDER)
+    things = np.zeros((thing_count, THING_COLUMN_COUNT), np.int64)
+    at = get_things(words, at, end, things)
+    _check(at)
+    if end - at >= 8 or words[at >> 6] >> np.uint64(at & 63):
+        raise SnapshotError("there is something after the last record")
+    return View(old.room, tick, rows, _merge_things(old.things, things, rows[:, 0]))
+
+
+def _check(at: int) -> None:
+    if at < 0:
+        raise SnapshotError(REASONS[at])
+
+
+def _merge_things(old: Rows, changed: Rows, slots: npt.NDArray[np.int64]) -> Rows:
+    """Changed rows replace or join the old ones; what nobody in the view holds is gone."""
+    rows = np.concatenate((old[~np.isin(old[:, 0], changed[:, 0])], changed))
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    return rows[(rows[:, 1] == 0) | np.isin(rows[:, 2], slots)]
+
+
+def prime() -> None:
+    """Compile the kernels for the world's column types, by a view of two avatars and two things that all change."""
+    n = 2
+    avatars = AvatarState(
+        alive=np.ones(n, np.bool_), room=np.zeros(n, np.int16), head_mm=np.zeros((n, 3), np.int32),
+        head_rot=np.zeros(n, np.uint32), yaw=np.zeros(n, np.uint16), hand_mm=np.zeros((n, 2, 3), np.int32),
+        hand_rot=np.zeros((n, 2), np.uint32), grips=np.zeros(n, np.uint8), flags=np.zeros(n, np.uint8),
+        ack=np.zeros(n, np.uint8))  # fmt: skip
+    things = ThingState(
+        alive=np.ones(n, np.bool_), room=np.zeros(n, np.int16), pos_mm=np.zeros((n, 3), np.int32),
+        rot=np.zeros(n, np.uint32), owner=np.array([-1, 1], np.int32), hand=np.zeros(n, np.uint8))  # fmt: skip
+    both = np.arange(n)
+    before = view_of(avatars, things, 0, both, both, 1)
+    avatars.head_mm[:] += 1
+    decode(keyframe_of(before), {})
+    decode(encode_delta(avatars, things, 0, both, both[:1], 2, before), {(0, 1): before})
+    pack_rotation(unpack_rotation(avatars.head_rot))

@@ -1,0 +1,233 @@
+"""The snapshot codec: what is encoded comes back, deltas apply, and no bytes whatever do harm."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.sim import bits, rows, snapshot, snapshot_read, snapshot_write
+from server.sim.rotation import pack_rotation, unpack_rotation
+from server.sim.snapshot import SnapshotError, View, decode, delta_of, encode_delta, encode_keyframe, keyframe_of, view_of
+from server.sim.state import AvatarState, ThingState
+
+SLOTS = 64
+THINGS = 12
+
+
+def random_rotations(dice: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    turns = dice.normal(size=(*shape, 4))
+    return pack_rotation(turns / np.linalg.norm(turns, axis=-1, keepdims=True))
+
+
+def random_avatars(dice: np.random.Generator) -> AvatarState:
+    low, high = np.array([-32_768, 0, -32_768]), np.array([32_767, 4095, 32_767])
+    return AvatarState(
+        alive=np.ones(SLOTS, np.bool_),
+        room=np.zeros(SLOTS, np.int16),
+        head_mm=dice.integers(low, high, (SLOTS, 3), endpoint=True).astype(np.int32),
+        head_rot=random_rotations(dice, (SLOTS,)),
+        yaw=dice.integers(0, 1024, SLOTS).astype(np.uint16),
+        hand_mm=dice.integers(-1024, 1024, (SLOTS, 2, 3)).astype(np.int32),
+        hand_rot=random_rotations(dice, (SLOTS, 2)),
+        grips=dice.integers(0, 256, SLOTS).astype(np.uint8),
+        flags=dice.integers(0, 256, SLOTS).astype(np.uint8),
+        ack=dice.integers(0, 256, SLOTS).astype(np.uint8),
+    )
+
+
+def random_things(dice: np.random.Generator, holders: list[int]) -> ThingState:
+    owner = np.full(THINGS, -1, np.int32)
+    if holders:
+        owner = np.where(dice.random(THINGS) < 0.4, dice.choice(holders, THINGS), -1).astype(np.int32)
+    return ThingState(
+        alive=np.ones(THINGS, np.bool_),
+        room=np.zeros(THINGS, np.int16),
+        pos_mm=dice.integers([-32_768, 0, -32_768], [32_768, 4096, 32_768], (THINGS, 3)).astype(np.int32),
+        rot=random_rotations(dice, (THINGS,)),
+        owner=owner,
+        hand=dice.integers(0, 2, THINGS).astype(np.uint8),
+    )
+
+
+def some(dice: np.random.Generator, n: int) -> np.ndarray:
+    return np.flatnonzero(dice.random(n) < dice.random())
+
+
+def moved(dice: np.random.Generator, avatars: AvatarState) -> AvatarState:
+    """Some stay, some move a little, some jump."""
+    reach = dice.choice([0, 1, 15, 100, 1000, 60_000], (SLOTS, 1))
+    low, high = np.array([-32_768, 0, -32_768]), np.array([32_767, 4095, 32_767])
+    step = (dice.random((SLOTS, 3)) * 2 - 1) * reach
+    turned = unpack_rotation(avatars.head_rot) + dice.normal(size=(SLOTS, 4)) * dice.choice([0, 0.005, 0.05, 1], (SLOTS, 1))
+    return avatars._replace(
+        head_mm=np.clip(avatars.head_mm + step, low, high).astype(np.int32),
+        head_rot=pack_rotation(turned / np.linalg.norm(turned, axis=1, keepdims=True)),
+        hand_mm=np.clip(avatars.hand_mm + step[:, None] / 10, -1024, 1023).astype(np.int32),
+        ack=np.where(dice.random(SLOTS) < 0.5, avatars.ack, avatars.ack + 1).astype(np.uint8),
+        flags=np.where(dice.random(SLOTS) < 0.8, avatars.flags, 3).astype(np.uint8),
+    )
+
+
+def same(a: View, b: View) -> bool:
+    return a[:2] == b[:2] and np.array_equal(a.rows, b.rows) and np.array_equal(a.things, b.things)
+
+
+def scene(seed: int, tick: int = 1000) -> tuple[np.random.Generator, AvatarState, ThingState, np.ndarray, np.ndarray]:
+    dice = np.random.default_rng(seed)
+    slots = some(dice, SLOTS)
+    return dice, random_avatars(dice), random_things(dice, slots.tolist()), slots, some(dice, THINGS)
+
+
+def pair(seed: int) -> tuple[View, View]:
+    """A view and a later one: people and things come, go, move and are picked up."""
+    dice, avatars, things, slots, shown = scene(seed)
+    old = view_of(avatars, things, 3, slots, shown, 1000)
+    later = np.flatnonzero(np.isin(np.arange(SLOTS), slots) ^ (dice.random(SLOTS) < 0.2))
+    new_things = random_things(dice, later.tolist()) if dice.random() < 0.7 else things._replace(owner=np.full_like(things.owner, -1))
+    new = view_of(moved(dice, avatars), new_things, 3, later, some(dice, THINGS), 1000 + int(dice.integers(1, 256)))
+    return old, new
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_a_keyframe_shows_exactly_what_was_there(seed: int) -> None:
+    _, avatars, things, slots, shown = scene(seed)
+    view = decode(encode_keyframe(avatars, things, 7, slots, shown, 123_456), {})
+    assert (view.room, view.tick) == (7, 123_456)
+    for column in ("head_mm", "head_rot", "yaw", "hand_mm", "hand_rot", "grips", "flags", "ack"):
+        np.testing.assert_array_equal(getattr(view, column), getattr(avatars, column)[slots])
+    np.testing.assert_array_equal(view.slots, slots)
+    np.testing.assert_array_equal(view.thing_slots, shown)
+    held = things.owner[shown] >= 0
+    np.testing.assert_array_equal(view.thing_owner, things.owner[shown])
+    np.testing.assert_array_equal(view.thing_hand[held], things.hand[shown][held])
+    np.testing.assert_array_equal(view.thing_mm[~held], things.pos_mm[shown][~held])
+    np.testing.assert_array_equal(view.thing_rot[~held], things.rot[shown][~held])
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None)
+def test_a_delta_turns_the_old_view_into_the_new(seed: int) -> None:
+    old, new = pair(seed)
+    assert same(decode(delta_of(new, old), {(3, 1000): old}), new)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_compiled_and_plain_encoders_write_the_same_bytes(seed: int) -> None:
+    old, new = pair(seed)
+    words = bits.words_for(len(new.rows) * rows.FULL_BITS)
+    slow = words.copy()
+    assert snapshot_write.put_full(new.rows, words) == snapshot_write.put_full.py_func(new.rows, slow)
+    np.testing.assert_array_equal(words, slow)
+    words = bits.words_for((len(old.rows) + len(new.rows)) * rows.CHANGED_BITS_MAX)
+    slow = words.copy()
+    assert snapshot_write.put_delta(old.rows, new.rows, words) == snapshot_write.put_delta.py_func(old.rows, new.rows, slow)
+    np.testing.assert_array_equal(words, slow)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_compiled_and_plain_decoders_read_the_same_rows(seed: int) -> None:
+    old, new = pair(seed)
+    frame = delta_of(new, old)[snapshot.HEADER.size :]
+    words = bits.from_bytes(frame, rows.SPARE_BITS)
+    fast, slow = np.zeros_like(old.rows), np.zeros_like(old.rows)
+    got = snapshot_read.get_delta(words, 8 * len(frame), old.rows, fast)
+    assert got == snapshot_read.get_delta.py_func(words, 8 * len(frame), old.rows, slow)
+    np.testing.assert_array_equal(fast, slow)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 32)), max_size=40))
+@settings(deadline=None)
+def test_bits_come_back_in_order(fields: list[tuple[int, int]]) -> None:
+    words, at = bits.words_for(sum(size for _, size in fields)), 0
+    for value, size in fields:
+        at = bits.put(words, at, value, size)
+    whole = int.from_bytes(bits.to_bytes(words, at), "little")
+    at = 0
+    for value, size in fields:
+        want = value & ((1 << size) - 1)
+        assert bits.get(words, at, size) == want == whole >> at & ((1 << size) - 1)
+        at += size
+
+
+@given(st.binary(max_size=400), st.integers(0, 2**16))
+@settings(max_examples=400, deadline=None)
+def test_no_bytes_whatever_raise_anything_but_a_snapshot_error(data: bytes, seed: int) -> None:
+    old, _ = pair(seed)
+    for frame in (data, snapshot.HEADER.pack(2, 3, 1001, 1, len(old.rows), 0, 0) + data, b"\x01" + data):
+        try:
+            decode(frame, {(3, 1000): old})
+        except SnapshotError:
+            continue
+
+
+@given(st.integers(0, 2**16), st.data())
+@settings(max_examples=400, deadline=None)
+def test_mutated_and_cut_frames_raise_nothing_but_a_snapshot_error(seed: int, data: st.DataObject) -> None:
+    old, new = pair(seed)
+    frame = bytearray(data.draw(st.sampled_from([delta_of(new, old), keyframe_of(new)])))
+    for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(frame) - 1), st.integers(0, 255)), max_size=6)):
+        frame[place] = value
+    cut = data.draw(st.integers(0, len(frame)))
+    for bad in (bytes(frame), bytes(frame[:cut]), bytes(frame) + b"\0"):
+        try:
+            view = decode(bad, {(3, 1000): old})
+        except SnapshotError:
+            continue
+        assert decode(keyframe_of(view), {}).rows.tolist() == view.rows.tolist()
+
+
+def test_every_cut_of_a_frame_is_refused() -> None:
+    old, new = pair(11)
+    for frame in (delta_of(new, old), keyframe_of(new)):
+        for length in range(len(frame)):
+            with pytest.raises(SnapshotError):
+                decode(frame[:length], {(3, 1000): old})
+
+
+def test_what_follows_the_last_record_is_refused() -> None:
+    old, new = pair(11)
+    for frame in (delta_of(new, old), keyframe_of(new)):
+        with pytest.raises(SnapshotError, match="after the last record"):
+            decode(frame + b"\0", {(3, 1000): old})
+
+
+def test_an_invalid_rotation_is_refused() -> None:
+    old, _ = pair(11)
+    old.rows[0, 5] |= 1023 << 12
+    with pytest.raises(SnapshotError, match="1023"):
+        decode(keyframe_of(old), {})
+
+
+def test_a_delta_without_its_keyframe_says_so() -> None:
+    old, new = pair(11)
+    with pytest.raises(snapshot.NoBaseline):
+        decode(delta_of(new, old), {(4, 1000): old})
+
+
+def test_a_thing_carried_out_of_the_room_leaves_with_the_next_delta() -> None:
+    _, avatars, things, slots, _ = scene(5)
+    things.owner[:] = -1
+    both = np.array([2, 6])
+    old = view_of(avatars, things, 0, slots, both, 10)
+    frame = encode_delta(avatars, things, 0, slots, both[1:], 11, old)
+    assert decode(frame, {(0, 10): old}).thing_slots.tolist() == [6]
+
+
+def test_a_still_room_costs_two_bits_a_person() -> None:
+    _, avatars, things, _, shown = scene(5)
+    slots = np.arange(40)
+    view = view_of(avatars, things, 0, slots, shown, 10)
+    assert len(delta_of(view._replace(tick=11), view)) == snapshot.HEADER.size + 10
+
+
+def test_a_full_record_is_252_bits() -> None:
+    assert rows.FULL_BITS == 252
+    assert rows.COLUMNS == rows.GROUPS[-1][1] + 1 == 17
+    assert sorted(c for _, first, n in rows.GROUPS.tolist() for c in range(first, first + n)) == list(range(1, 17))
+
+
+def test_prime_compiles_and_changes_nothing() -> None:
+    snapshot.prime()
