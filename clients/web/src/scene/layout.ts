@@ -1,0 +1,85 @@
+/** The room as the server describes it (server/world/scene.py, Room): types of the scene map, and what follows from them. */
+
+import { decode } from "@msgpack/msgpack";
+import type { Block, Floor } from "../motion/collide";
+
+export type RoomKind = "lobby" | "consult" | "ward" | "theatre" | "rehab" | "lecture";
+export type BoxKind = "desk" | "table" | "chair" | "cabinet" | "screen" | "plant" | "counter" | "bench" | "podium" | "machine" | "block";
+type Pair = [number, number];
+
+export interface Wall { start: Pair; end: Pair; thickness_m: number }
+export interface Box { kind: BoxKind; at: Pair; size_m: [number, number, number]; name: string }
+export interface Door { to: string; at: Pair; facing_deg: number; width_m: number }
+export interface Seat { at: Pair; facing_deg: number; height_m: number }
+export interface Patient { name: string; sex: "female" | "male"; age_y: number; height_cm: number; weight_kg: number; condition: string }
+export interface BedPlace { id: string; at: Pair; patient: Patient; facing_deg: number; monitor_at: Pair | null }
+export interface Device { kind: "monitor" | "ventilator" | "pump" | "screen" | "defibrillator"; at: Pair; bed: string }
+
+/** A room file, metres. Facing 0 looks along -z, counter-clockwise from above. */
+export interface Layout {
+  title: string;
+  kind: RoomKind;
+  size_m: [number, number, number];
+  capacity: number;
+  wall: Wall[];
+  box: Box[];
+  door: Door[];
+  seat: Seat[];
+  bed: BedPlace[];
+  device: Device[];
+  slug: string;
+}
+
+export const BODY_RADIUS_MM = 220;
+export const BED_WIDTH_M = 0.95;
+export const BED_LENGTH_M = 2.1;
+
+/** Reads the scene of RoomEntered. */
+export function readLayout(scene: Uint8Array): Layout {
+  const map = decode(scene) as Partial<Layout> & Pick<Layout, "title" | "kind" | "size_m">;
+  return { capacity: 0, wall: [], box: [], door: [], seat: [], bed: [], device: [], slug: "", ...map };
+}
+
+const upright = (x: number, z: number, sizeX: number, sizeZ: number, yaw = 0): Block => ({
+  x: x * 1000,
+  z: z * 1000,
+  halfX: sizeX * 500,
+  halfZ: sizeZ * 500,
+  cos: Math.cos(yaw),
+  sin: Math.sin(yaw),
+});
+
+/** Degrees to radians. */
+export const radians = (degrees: number): number => (degrees * Math.PI) / 180;
+
+/** The way one looks at an angle: [x, z] of a unit step. */
+export const ahead = (yaw: number): Pair => [-Math.sin(yaw), -Math.cos(yaw)];
+
+/** Centre and size of an inner wall on the floor. */
+export function wallBox(wall: Wall): { x: number; z: number; sizeX: number; sizeZ: number } {
+  const [ax, az] = wall.start;
+  const [bx, bz] = wall.end;
+  const along = Math.abs(bx - ax) > Math.abs(bz - az);
+  const length = Math.abs(along ? bx - ax : bz - az);
+  const [sizeX, sizeZ] = along ? [length, wall.thickness_m] : [wall.thickness_m, length];
+  return { x: (ax + bx) / 2, z: (az + bz) / 2, sizeX, sizeZ };
+}
+
+/** Where a bed's monitor stands: as given, or beside the head end. */
+export function monitorPlace(bed: BedPlace): Pair {
+  if (bed.monitor_at !== null) return bed.monitor_at;
+  const yaw = radians(bed.facing_deg);
+  const [fx, fz] = ahead(yaw);
+  const [back, side] = [BED_LENGTH_M / 2 - 0.15, BED_WIDTH_M / 2 + 0.4];
+  return [bed.at[0] - fx * back - fz * side, bed.at[1] - fz * back + fx * side];
+}
+
+/** What stands in the way in a room, for prediction and path finding. */
+export function floorOf(layout: Layout): Floor {
+  const blocks = [
+    ...layout.wall.map(wallBox).map((w) => upright(w.x, w.z, w.sizeX, w.sizeZ)),
+    ...layout.box.map((box) => upright(box.at[0], box.at[1], box.size_m[0], box.size_m[2])),
+    ...layout.bed.map((bed) => upright(bed.at[0], bed.at[1], BED_WIDTH_M, BED_LENGTH_M, radians(bed.facing_deg))),
+  ];
+  return { halfX: layout.size_m[0] * 500, halfZ: layout.size_m[2] * 500, radius: BODY_RADIUS_MM, blocks };
+}
