@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 PY := .venv/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
+PIP := $(PY) -m pip install -qq --disable-pip-version-check --no-input
 WEB_FILES := clients/web/package.json clients/web/package-lock.json
 
 help: ## this list
