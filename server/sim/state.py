@@ -46,6 +46,7 @@ class Intents(NamedTuple):
     head_y_mm: npt.NDArray[np.int32]  # (n,) wanted height of the head
     hand_mm: npt.NDArray[np.int32]  # (n, 2, 3) wanted hands, relative to the head
     carry_mm: npt.NDArray[np.int32]  # (n, 2) rest of the way below 1 mm, in mm / tick_hz
+    flags_allowed: npt.NDArray[np.uint8]  # (n,) flag bits the client may set now
 
 
 def new_avatars(slots: int) -> AvatarState:
@@ -84,4 +85,5 @@ def new_intents(slots: int) -> Intents:
         head_y_mm=np.zeros(slots, np.int32),
         hand_mm=np.zeros((slots, 2, 3), np.int32),
         carry_mm=np.zeros((slots, 2), np.int32),
+        flags_allowed=np.zeros(slots, np.uint8),
     )
