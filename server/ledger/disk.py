@@ -1,9 +1,10 @@
-"""What the ledger does to files outside its database: four primitives, so that tests can crash between any two.
+"""What the ledger does to the disk: four primitives for files and the database's commit; tests crash between any two.
 
-Owns durable replacement. Never retries: an OSError goes to the caller, who stops accepting.
+Owns durable replacement. Never retries: an OSError or sqlite3.Error goes to the caller, who stops accepting.
 """
 
 import os
+import sqlite3
 from pathlib import Path
 
 
@@ -32,13 +33,14 @@ class Disk:
         """Put `old` in the place of `new` at once."""
         os.replace(old, new)
 
+    def commit(self, database: sqlite3.Connection) -> None:
+        """End a transaction; durable on return when the database is synchronous=FULL."""
+        database.execute("COMMIT")
 
-def replace(disk: Disk, path: Path, data: bytes, durable: bool = True, mode: int = 0o644) -> None:
-    """Put `data` at `path`: a reader sees the old bytes or the new, never a part. `durable`: on disk on return."""
-    temporary = path.with_name(path.name + ".new")
+
+def replace(disk: Disk, path: Path, data: bytes, temporary: Path, mode: int = 0o644) -> None:
+    """Durably put `data` at `path` by way of `temporary`: a reader sees the old bytes or the new, never a part."""
     disk.write(temporary, data, mode)
-    if durable:
-        disk.sync(temporary)
+    disk.sync(temporary)
     disk.rename(temporary, path)
-    if durable:
-        disk.sync(path.parent)
+    disk.sync(path.parent)

@@ -26,5 +26,5 @@ class Head:
         found = self.path.read_bytes() if self.path.exists() else b""
         if found != self.note:
             raise HeadMoved("the head file was changed by somebody else")
-        replace(self._disk, self.path, note, mode=0o600)
+        replace(self._disk, self.path, note, self.path.with_name("head.new"), 0o600)
         self.note = note

@@ -56,7 +56,7 @@ def load_key(path: Path, may_create: bool, disk: Disk) -> Ed25519PrivateKey:
         pem = made.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        replace(disk, path, pem, mode=0o600)
+        replace(disk, path, pem, path.with_name("log.key.new"), 0o600)
     if path.stat().st_mode & 0o077:
         raise StartError(f"{path.name} can be read by others than its owner: mode 0600 is required")
     try:
@@ -81,7 +81,7 @@ def open_log(
         key = load_key(directory / "log.key", not head.note and not database.exists(), disk)
         if head.note and not database.exists():
             raise StartError("entries.db is missing, but a head was signed: put the database back")
-        store = Store(database)
+        store = Store(database, disk)
     except NoteError as error:
         raise StartError(f"origin {origin!r}: {error}") from None
     except (OSError, sqlite3.Error, StoreError) as error:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from server.ledger.disk import Disk
+
 SCHEMA_VERSION = 1
 _PAGE = 1024  # rows read at a time
 
@@ -56,8 +58,9 @@ class Row(NamedTuple):
 class Store:
     """One open database; used by one thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk) -> None:
         """Open or make the database; raises StoreError or sqlite3.Error."""
+        self._disk = disk
         self._db = sqlite3.connect(path, isolation_level=None, timeout=2.0)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "trusted_schema=OFF"):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
@@ -73,7 +76,8 @@ class Store:
     def _create(self) -> None:
         if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise StoreError("the database has tables but no version: it is not a ledger's")
-        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION};")
+        self._disk.commit(self._db)
 
     def close(self) -> None:
         """Close the database."""
@@ -99,7 +103,7 @@ class Store:
                 "INSERT INTO content VALUES (?, ?, ?)",
                 ((n, r.blob, r.wrapped_key) for n, r in enumerate(rows, first) if r.blob or r.wrapped_key),
             )
-            self._db.execute("COMMIT")
+            self._disk.commit(self._db)
         except sqlite3.Error:
             if self._db.in_transaction:
                 self._db.rollback()

@@ -64,6 +64,7 @@ class Writer:
         pool: Executor, clock: Clock, limits: LedgerLimits, disk: Disk,
     ) -> None:  # fmt: skip
         self.public = directory / "public"
+        self._unpublished = directory / "public.new"  # a public file until it gets its name
         self.origin = origin
         self.stopped: Refusal | None = None  # set once, never cleared
         self.signed_size = 0
@@ -215,7 +216,7 @@ class Writer:
     def _put(self, path: str, data: bytes) -> None:
         target = self.public / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        replace(self._disk, target, data)
+        replace(self._disk, target, data, self._unpublished)
 
     def _drop_partials(self, level: int, index: int) -> None:
         """Remove the partial forms of a tile that is full now; whatever is in the way stays."""
