@@ -113,8 +113,9 @@ class TokenDesk:
         confirmation = _Confirmation(claims.curve) if claims.curve else None
         return self._sign(
             _Join(
-                iss="asclepion", jti=_jti(), iat=int(unix_s), exp=int(unix_s) + self._valid_s, aud="join", room=claims.room,
-                role=claims.role, name=claims.name, person=person, cnf=confirmation, invite=claims.invite,
+                iss="asclepion", jti=_jti(), iat=int(unix_s), exp=int(unix_s) + self._valid_s, aud="join",
+                room=claims.room, role=claims.role, name=claims.name, person=person, cnf=confirmation,
+                invite=claims.invite,
             )
         )  # fmt: skip
 

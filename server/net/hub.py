@@ -1,0 +1,381 @@
+"""Who is connected and what is queued for whom: the part of the wire that needs no socket.
+
+Owns the tables of native peers and edges, their bounded outboxes, view membership and room-epoch keys. `net.transport`
+(sockets) and `net.memory` (tests) add the ways in and out. Never parses a client frame, never blocks, reads no clock.
+
+Ways out are tried once per flush: a full pipe costs a native peer its snapshot, never a control frame; who lets control
+frames pile up beyond `outbound_bytes_max` is let go.
+"""
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from server.config import Limits
+from server.net import link
+from server.net.messages import encoder
+from server.net.protocol import PROTOCOL_HASH
+from server.net.seal import new_key, seal, topic
+from server.net.wire import Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer, Received
+
+EDGE_BACKLOG_FACTOR = 64  # an edge carries many browsers: its backlog may be this many times a peer's
+ENDED_MAX = 4096  # closed peers whose late frames are still told from a newcomer's
+
+
+class Sent(Enum):
+    """What became of an attempt to send."""
+
+    OK = "ok"
+    FULL = "full"
+    LOST = "lost"
+
+
+@dataclass(slots=True, eq=False)
+class Native:
+    """A native peer: its queue, and this tick's snapshot (whatever the way out takes)."""
+
+    peer: Peer
+    user_id: str
+    verified: bool = False
+    closing: bool = False
+    frames: list[bytes] = field(default_factory=list)
+    queued_bytes: int = 0
+    snapshot: object = None
+
+
+@dataclass(slots=True, eq=False)
+class Edge:
+    """An edge: its connections that were heard of, frames for them, and link messages, in order."""
+
+    route: bytes
+    name: str
+    conns: dict[int, None] = field(default_factory=dict)
+    rows: list[tuple[list[int], bytes]] = field(default_factory=list)
+    messages: list[link.ToEdge] = field(default_factory=list)
+    backlog: deque[bytes] = field(default_factory=deque)
+    backlog_bytes: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class ViewSeal:
+    """A view with viewers behind edges: its members, epoch and key. `stale`: a member left, so a new key is due."""
+
+    room: int
+    members: dict[Peer, None] = field(default_factory=dict)
+    joining: dict[Peer, None] = field(default_factory=dict)
+    epoch: int = 1
+    key: bytes = field(default_factory=new_key)
+    stale: bool = False
+
+
+class Hub(ABC):
+    """The wire without its sockets; see `net.wire.AnyWire` for what the shard calls."""
+
+    def __init__(self, limits: Limits, tick_hz: int) -> None:
+        self.counters: dict[str, int] = dict.fromkeys(
+            ("strangers_dropped", "late_frames", "burst_frames", "identity_changed", "snapshots_skipped", "too_slow",
+             "edge_undecodable", "edge_unknown", "edge_too_slow", "messages_sent", "frames_received"), 0)  # fmt: skip
+        self.limits = limits
+        self._tick_hz = tick_hz
+        self._natives: dict[bytes, Native] = {}
+        self._strangers = 0
+        self._edges: dict[bytes, Edge] = {}
+        self._views: dict[int, ViewSeal] = {}
+        self._view_of: dict[Peer, int] = {}
+        self._publications: list[tuple[int, int, bytes]] = []
+        self._due: dict[Native, None] = {}
+        self._ended: OrderedDict[Peer, None] = OrderedDict()
+        self._events: deque[Received] = deque()
+        self._burst: dict[Peer, int] = {}
+
+    # --- the ways out, given by the wire ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def _shared(self, frame: bytes) -> object:
+        """A frame made ready to be handed to many peers."""
+
+    @abstractmethod
+    def _send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
+        """Send one message of the snapshot (unless None) and the frames; all or nothing."""
+
+    @abstractmethod
+    def _send_edge(self, route: bytes, data: bytes) -> Sent:
+        """Send one link message."""
+
+    @abstractmethod
+    def _publish(self, parts: Sequence[bytes]) -> None:
+        """Publish a sealed view."""
+
+    # --- what comes in ----------------------------------------------------------------------------------------------
+
+    def _heard_native(self, route: bytes, user_id: str, frame: bytes) -> None:
+        """A frame of a native peer. The first one makes the peer known; its CURVE key must stay the same."""
+        native = self._natives.get(route) or self._new_native(route, user_id)
+        if native is None:
+            return
+        if native.user_id != user_id:
+            self.counters["identity_changed"] += 1
+            self._drop_native(native, "identity")
+            return
+        if self._within_burst(native.peer):
+            self._events.append(Inbound(native.peer, frame, user_id))
+
+    def _new_native(self, route: bytes, user_id: str) -> Native | None:
+        peer = Peer("native", route)
+        if peer in self._ended:
+            self.counters["late_frames"] += 1
+            return None
+        if self._strangers >= self.limits.unverified_peers_max:
+            self.counters["strangers_dropped"] += 1
+            return None
+        native = self._natives[route] = Native(peer, user_id)
+        self._strangers += 1
+        return native
+
+    def _within_burst(self, peer: Peer) -> bool:
+        """Whether the peer may be heard once more in this receive."""
+        self.counters["frames_received"] += 1
+        heard = self._burst.get(peer, 0)
+        if heard >= self.limits.inbound_queue_max:
+            self.counters["burst_frames"] += 1
+            return False
+        self._burst[peer] = heard + 1
+        return True
+
+    def _heard_edge(self, route: bytes, data: bytes) -> None:
+        """A link message. An edge must say hello first; one that cannot be decoded is ignored and counted."""
+        try:
+            message = link.from_edge_decoder.decode(data)
+        except (ValueError, RecursionError):
+            self.counters["edge_undecodable"] += 1
+            return
+        if isinstance(message, link.EdgeHello):
+            self._edge_hello(route, message)
+            return
+        edge = self._edges.get(route)
+        if edge is None:
+            self.counters["edge_unknown"] += 1
+        elif isinstance(message, link.FromBrowsers):
+            for conn, frame in message.rows:
+                self._heard_browser(edge, conn, frame)
+        elif isinstance(message, link.Gone):
+            for conn in message.conns:
+                self._lost_browser(edge, conn, "closed")
+        else:
+            self._events.append(Asked(route, message.request, message.kind, message.body))
+
+    def _edge_hello(self, route: bytes, hello: link.EdgeHello) -> None:
+        if hello.protocol != PROTOCOL_HASH:
+            self.counters["edge_unknown"] += 1
+            return
+        for edge in [e for e in self._edges.values() if e.name == hello.name or e.route == route]:
+            self._drop_edge(edge)
+        edge = self._edges[route] = Edge(route, hello.name)
+        edge.messages.append(link.EdgeWelcome("shard", self._tick_hz))
+        self._events.append(EdgeUp(route))
+
+    def _heard_browser(self, edge: Edge, conn: int, frame: bytes) -> None:
+        peer = Peer("edge", edge.route, conn)
+        if peer in self._ended:
+            self.counters["late_frames"] += 1
+        elif self._within_burst(peer):
+            edge.conns[conn] = None
+            self._events.append(Inbound(peer, frame, ""))
+
+    def _lost_browser(self, edge: Edge, conn: int, reason: str) -> None:
+        peer = Peer("edge", edge.route, conn)
+        if conn in edge.conns:
+            del edge.conns[conn]
+            self._events.append(Gone(peer, reason))
+        self.leave_view(peer)
+
+    # --- who is let go ----------------------------------------------------------------------------------------------
+
+    def _drop_native(self, native: Native, reason: str) -> None:
+        self._forget_native(native)
+        self._events.append(Gone(native.peer, reason))
+
+    def _forget_native(self, native: Native) -> None:
+        self._due.pop(native, None)
+        if self._natives.pop(native.peer.route, None) is not None and not native.verified:
+            self._strangers -= 1
+        self._remember_end(native.peer)
+
+    def _remember_end(self, peer: Peer) -> None:
+        self._ended[peer] = None
+        while len(self._ended) > ENDED_MAX:
+            self._ended.popitem(last=False)
+
+    def _drop_edge(self, edge: Edge) -> None:
+        del self._edges[edge.route]
+        for conn in edge.conns:
+            self._events.append(Gone(Peer("edge", edge.route, conn), "edge"))
+        for peer in [p for p in self._view_of if p.route == edge.route]:
+            self.leave_view(peer)
+        self._events.append(EdgeDown(edge.route))
+
+    # --- what the shard says ----------------------------------------------------------------------------------------
+
+    def verified(self, peer: Peer) -> None:
+        """See AnyWire."""
+        native = self._natives.get(peer.route)
+        if native is not None and not native.verified:
+            native.verified = True
+            self._strangers -= 1
+
+    def post(self, peers: Sequence[Peer], frame: bytes) -> None:
+        """See AnyWire."""
+        by_edge: dict[bytes, list[int]] = {}
+        for peer in peers:
+            if peer.kind == "edge":
+                by_edge.setdefault(peer.route, []).append(peer.conn)
+            elif (native := self._natives.get(peer.route)) is not None:
+                self._queue(native, frame)
+        for route, conns in by_edge.items():
+            if route in self._edges:
+                self._edges[route].rows.append((conns, frame))
+
+    def _queue(self, native: Native, frame: bytes) -> None:
+        native.frames.append(frame)
+        native.queued_bytes += len(frame)
+        self._due[native] = None
+        if native.queued_bytes > self.limits.outbound_bytes_max:
+            self.counters["too_slow"] += 1
+            self._drop_native(native, "too-slow")
+
+    def view(self, view: int, room: int, tick: int, frame: bytes, natives: Sequence[Peer]) -> None:
+        """See AnyWire."""
+        if natives:
+            shared = self._shared(frame)
+            for peer in natives:
+                native = self._natives.get(peer.route)
+                if native is not None:
+                    native.snapshot = shared
+                    self._due[native] = None
+        if view in self._views:
+            self._publications.append((view, tick, frame))
+
+    def join_view(self, peer: Peer, view: int, room: int) -> None:
+        """See AnyWire."""
+        if peer.kind != "edge" or peer.route not in self._edges:
+            return
+        self.leave_view(peer)
+        seen = self._views.setdefault(view, ViewSeal(room))
+        seen.joining[peer] = None
+        self._view_of[peer] = view
+
+    def leave_view(self, peer: Peer) -> None:
+        """See AnyWire."""
+        view = self._view_of.pop(peer, None)
+        if view is None:
+            return
+        seen = self._views[view]
+        if peer in seen.members:
+            del seen.members[peer]
+            seen.stale = True
+            if peer.route in self._edges:
+                self._edges[peer.route].messages.append(link.ViewLeft(view, [peer.conn]))
+        seen.joining.pop(peer, None)
+
+    def close(self, peer: Peer, code: str) -> None:
+        """See AnyWire."""
+        if peer.kind == "native":
+            native = self._natives.get(peer.route)
+            if native is not None:
+                native.closing = True
+                self._due[native] = None
+            return
+        edge = self._edges.get(peer.route)
+        self.leave_view(peer)
+        self._remember_end(peer)
+        if edge is not None:
+            edge.conns.pop(peer.conn, None)
+            edge.messages.append(link.Close([peer.conn], code))
+
+    def answer(self, edge: bytes, request: int, status: int, body: bytes) -> None:
+        """See AnyWire."""
+        if edge in self._edges:
+            self._edges[edge].messages.append(link.Answer(request, status, body))
+
+    def stats(self, values: dict[str, float]) -> None:
+        """See AnyWire."""
+        for edge in self._edges.values():
+            edge.messages.append(link.Stats(values))
+
+    # --- the flush --------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """See AnyWire. Keys go before what they open, a Bye before its Close."""
+        for view, seen in list(self._views.items()):
+            self._settle_view(view, seen)
+        due, self._due = self._due, {}
+        for native in due:
+            self._flush_native(native)
+        for edge in list(self._edges.values()):
+            self._flush_edge(edge)
+        for view, tick, frame in self._publications:
+            if view in self._views:
+                seen = self._views[view]
+                self._publish((topic(view), *seal(seen.key, seen.room, seen.epoch, tick, frame)))
+        self._publications.clear()
+
+    def _settle_view(self, view: int, seen: ViewSeal) -> None:
+        """A fresh key for those who stay if somebody left; the key in use for those who joined."""
+        if seen.stale:
+            seen.epoch, seen.key, seen.stale = seen.epoch + 1, new_key(), False
+            told = dict.fromkeys(peer.route for peer in (*seen.members, *seen.joining))
+        else:
+            told = dict.fromkeys(peer.route for peer in seen.joining)
+        for route in told:
+            conns = [peer.conn for peer in seen.joining if peer.route == route]
+            self._edges[route].messages.append(link.ViewKey(view, seen.room, seen.epoch, seen.key, conns))
+        seen.members.update(seen.joining)
+        seen.joining.clear()
+        if not seen.members:
+            del self._views[view]
+
+    def _flush_native(self, native: Native) -> None:
+        snapshot, native.snapshot = native.snapshot, None
+        outcome = Sent.OK
+        if snapshot is not None or native.frames:
+            outcome = self._send_native(native.peer.route, snapshot, native.frames)
+        if outcome is Sent.OK:
+            self.counters["messages_sent"] += 1
+            native.frames, native.queued_bytes = [], 0
+        elif outcome is Sent.FULL:
+            self.counters["snapshots_skipped"] += snapshot is not None
+            if native.frames and not native.closing:
+                self._due[native] = None
+        if native.closing:
+            self._forget_native(native)
+        elif outcome is Sent.LOST:
+            self._drop_native(native, "lost")
+
+    def _flush_edge(self, edge: Edge) -> None:
+        ready: list[link.ToEdge] = []
+        if edge.rows:
+            ready.append(link.ToBrowsers(edge.rows))
+        ready += edge.messages
+        edge.rows, edge.messages = [], []
+        for message in ready:
+            data = encoder.encode(message)
+            edge.backlog.append(data)
+            edge.backlog_bytes += len(data)
+        outcome = Sent.OK
+        while edge.backlog and outcome is Sent.OK:
+            outcome = self._send_edge(edge.route, edge.backlog[0])
+            if outcome is Sent.OK:
+                edge.backlog_bytes -= len(edge.backlog.popleft())
+        slow = edge.backlog_bytes > EDGE_BACKLOG_FACTOR * self.limits.outbound_bytes_max
+        self.counters["edge_too_slow"] += slow
+        if slow or outcome is Sent.LOST:
+            self._drop_edge(edge)
+
+    def _take(self) -> list[Received]:
+        """All that was heard."""
+        taken = list(self._events)
+        self._events.clear()
+        self._burst.clear()
+        return taken
