@@ -1,12 +1,12 @@
-import { free, settle, step, type Floor } from "@/motion/collide";
+import { free, pushOf, step, type Floor } from "@/motion/collide";
 import { delayFor, mixYaw, percentile, PlayoutClock, Timeline } from "@/motion/interpolate";
 import { Predictor } from "@/motion/predict";
 import { makeRows, type View } from "@/net/snapshot";
 import { packRotation } from "@/net/rotation";
 
 const TICK_MS = 1000 / 30;
-const EMPTY: Floor = { halfX: 5000, halfZ: 5000, radius: 220, blocks: [] };
-const DESK: Floor = { ...EMPTY, blocks: [{ x: 0, z: 0, halfX: 500, halfZ: 1000, cos: 1, sin: 0 }] };
+const EMPTY: Floor = { bounds: [-5000, -5000, 5000, 5000], radius: 220, blocks: [] };
+const DESK: Floor = { ...EMPTY, blocks: [[-500, -1000, 500, 1000]] };
 
 /** A small generator, so that random tests are the same every time. */
 function dice(seed: number): () => number {
@@ -29,30 +29,31 @@ function viewAt(tick: number, people: Record<number, number>, room = 0): View {
 }
 
 describe("a disc among boxes", () => {
-  it("slides along a wall and never stands in one, whatever the walk", () => {
+  it("slides along walls and never stands in one, whatever the walk", () => {
     const roll = dice(1);
-    const floor: Floor = { ...DESK, blocks: [...DESK.blocks, { x: 2500, z: 1200, halfX: 300, halfZ: 900, cos: Math.cos(0.6), sin: Math.sin(0.6) }] };
-    let [x, z] = [-3000, 0];
+    const floor: Floor = { ...DESK, blocks: [...DESK.blocks, [2200, 300, 2800, 2100], [-4000, 2500, -1000, 2600]] };
+    let place: [number, number] = [-3000, 0];
     for (let i = 0; i < 5000; i++) {
       const angle = roll() * 2 * Math.PI;
-      for (let k = 0; k < 5; k++) [x, z] = step(x, z, 2200 * Math.cos(angle), 2200 * Math.sin(angle), 1 / 30, 2200, floor);
-      expect(Math.abs(x)).toBeLessThanOrEqual(5000 - 220);
-      expect(free(x, z, floor)).toBe(true);
+      for (let k = 0; k < 5; k++) place = step(place, [2200 * Math.cos(angle), 2200 * Math.sin(angle)], 1 / 30, 2200, floor);
+      expect(free(place, floor)).toBe(true);
     }
   });
   it("is no faster than the limit", () => {
-    const [x] = step(-3000, 3000, 9000, 0, 0.1, 2200, EMPTY);
-    expect(x).toBeCloseTo(-2780);
+    expect(step([-3000, 3000], [9000, 0], 0.1, 2200, EMPTY)[0]).toBeCloseTo(-2780);
   });
   it("keeps the sideways part of a walk against a box", () => {
-    let [x, z] = [-720, 0];
-    for (let i = 0; i < 10; i++) [x, z] = step(x, z, 1000, 500, 0.1, 2200, DESK);
-    expect(x).toBeCloseTo(-720);
-    expect(z).toBeGreaterThan(400);
+    let place: [number, number] = [-720, 0];
+    for (let i = 0; i < 10; i++) place = step(place, [1000, 500], 0.1, 2200, DESK);
+    expect(place).toEqual([-720, 500]);
   });
-  it("leaves a box it stands in by the nearest side", () => {
-    expect(settle(400, 0, DESK)).toEqual([720, 0]);
-    expect(settle(0, -900, DESK)).toEqual([0, -1220]);
+  it("cannot pass through a thin wall in one long step", () => {
+    const thin: Floor = { ...EMPTY, blocks: [[0, -5000, 20, 5000]] };
+    expect(step([-1000, 0], [2200, 0], 4, 2200, thin)).toEqual([-220, 0]);
+  });
+  it("is pushed away from others, the more the nearer", () => {
+    expect(pushOf([0, 0], [[600, 0]], 500, 2200)).toEqual([0, 0]);
+    expect(pushOf([0, 0], [[250, 0]], 500, 2200)[0]).toBeCloseTo(-1100);
   });
 });
 
@@ -60,24 +61,24 @@ describe("prediction", () => {
   it("walks at once, and agrees with a server that does the same a moment later", () => {
     const me = new Predictor(TICK_MS, 2200, DESK);
     me.correct(-3000, 0, 0, 0, false);
-    let [sx, sz] = [-3000, 0];
+    let server: [number, number] = [-3000, 0];
     let worst = 0;
     for (let i = 1; i <= 120; i++) {
       const nowMs = i * TICK_MS;
       const wish = i < 60 ? 1400 : 0;
       me.posted(i, nowMs - TICK_MS);
-      me.walk(wish, 0, TICK_MS / 1000, nowMs, false);
+      me.walk([wish, 0], TICK_MS / 1000, nowMs, false);
       const late = i - 4;
       if (late >= 1) {
-        [sx, sz] = step(sx, sz, late < 60 ? 1400 : 0, 0, TICK_MS / 1000, 2200, DESK);
+        server = step(server, [late < 60 ? 1400 : 0, 0], TICK_MS / 1000, 2200, DESK);
         const [x] = me.target;
-        me.correct(sx, sz, late & 0xff, late, false);
+        me.correct(...server, late & 0xff, late, false);
         worst = Math.max(worst, Math.abs(me.target[0] - x));
       }
     }
     expect(worst).toBeLessThan(2);
-    expect(me.position[0]).toBeCloseTo(sx, 0);
-    expect(sx).toBeCloseTo(-720, 0);
+    expect(me.position[0]).toBeCloseTo(server[0], 0);
+    expect(server[0]).toBeCloseTo(-720, 0);
   });
   it("eases a small correction in and takes a far one at once", () => {
     const me = new Predictor(TICK_MS, 2200, EMPTY);
@@ -86,7 +87,7 @@ describe("prediction", () => {
     me.correct(100, 0, 1, 1, false);
     expect(me.target[0]).toBe(100);
     expect(me.position[0]).toBe(0);
-    me.walk(0, 0, 1, 1000, false);
+    me.walk([0, 0], 1, 1000, false);
     expect(me.position[0]).toBeCloseTo(100, 0);
     me.correct(3000, 0, 1, 2, false);
     expect(me.position[0]).toBe(3000);

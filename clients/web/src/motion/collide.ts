@@ -1,72 +1,67 @@
 /**
- * Moves a standing disc among boxes within a room: the client's copy of the server's motion rule (server/sim/motion.py).
+ * Moves a standing disc among boxes within a room: the client's copy of the walk in server/sim/motion.py, in fractions of mm.
  * Pure. Lengths in mm, velocities in mm/s. The server decides; this only predicts it.
  */
 
-/** What the disc cannot enter: an upright box, turned by `yaw` about y (cos, sin). */
-export interface Block {
-  x: number;
-  z: number;
-  halfX: number;
-  halfZ: number;
-  cos: number;
-  sin: number;
-}
+/** Box edges on the floor: x low, z low, x high, z high. */
+export type Block = readonly [number, number, number, number];
 
-/** Where one may be: the room's half sizes, and what stands in it. */
+/** Where one may be: the room's edges, and what stands in it. */
 export interface Floor {
-  halfX: number;
-  halfZ: number;
+  bounds: Block;
   radius: number;
   blocks: readonly Block[];
 }
 
-const PASSES = 3;
+type Place = [number, number];
 
-/** One step of `dt` seconds by a wish velocity. Returns the new x and z. */
-export function step(x: number, z: number, wishX: number, wishZ: number, dt: number, speedMax: number, floor: Floor): [number, number] {
-  const speed = Math.hypot(wishX, wishZ);
-  const scale = speed > speedMax ? speedMax / speed : 1;
-  return settle(x + wishX * scale * dt, z + wishZ * scale * dt, floor);
-}
+const HAIR_MM = 0.01; // fractions, unlike the server's whole mm, may touch by a hair
+const ROUNDING = 2 * 220 * HAIR_MM; // the same in mm2
 
-/** Pushes a disc out of what it stands in, and back into the room. */
-export function settle(x: number, z: number, floor: Floor): [number, number] {
-  let place: [number, number] = [x, z];
-  for (let pass = 0; pass < PASSES; pass++) {
-    for (const block of floor.blocks) place = pushOut(place, block, floor.radius);
-    place = inside(place, floor);
+/** How far a disc gets from `along` to `target` on one axis (0 x, 1 z), standing at `across` on the other. */
+export function sweep(floor: Floor, axis: 0 | 1, along: number, across: number, target: number): number {
+  const { bounds, radius } = floor;
+  let reached = Math.min(Math.max(target, bounds[axis] + radius), bounds[axis + 2]! - radius);
+  for (const block of floor.blocks) {
+    const beside = Math.max(block[1 - axis]! - across, across - block[3 - axis]!, 0);
+    if (beside >= radius) continue;
+    const gap = Math.sqrt(radius * radius - beside * beside);
+    const [near, far] = [block[axis]! - gap, block[axis + 2]! + gap];
+    if (along <= near + HAIR_MM && near < reached) reached = near;
+    else if (along >= far - HAIR_MM && far > reached) reached = far;
   }
-  return place;
+  return reached;
 }
 
-/** Whether a disc at this place touches nothing. */
-export function free(x: number, z: number, floor: Floor): boolean {
-  const [sx, sz] = settle(x, z, floor);
-  return Math.hypot(sx - x, sz - z) < 1;
+/** One step of `dt` seconds by a velocity cut to `speedMax`: along x, then along z. */
+export function step([x, z]: Place, velocity: Place, dt: number, speedMax: number, floor: Floor): Place {
+  const speed = Math.hypot(...velocity);
+  const scale = (speed > speedMax ? speedMax / speed : 1) * dt;
+  const nx = velocity[0] === 0 ? x : sweep(floor, 0, x, z, x + velocity[0] * scale);
+  const nz = velocity[1] === 0 ? z : sweep(floor, 1, z, nx, z + velocity[1] * scale);
+  return [nx, nz];
 }
 
-function inside([x, z]: [number, number], floor: Floor): [number, number] {
-  const [maxX, maxZ] = [floor.halfX - floor.radius, floor.halfZ - floor.radius];
-  return [Math.max(-maxX, Math.min(maxX, x)), Math.max(-maxZ, Math.min(maxZ, z))];
+/** Whether a disc here is inside the bounds and touches nothing. */
+export function free([x, z]: Place, floor: Floor): boolean {
+  const { bounds, radius } = floor;
+  if (x < bounds[0] + radius || x > bounds[2] - radius || z < bounds[1] + radius || z > bounds[3] - radius) return false;
+  return floor.blocks.every((block) => {
+    const [dx, dz] = [Math.max(block[0] - x, x - block[2], 0), Math.max(block[1] - z, z - block[3], 0)];
+    return dx * dx + dz * dz >= radius * radius - ROUNDING;
+  });
 }
 
-function pushOut([x, z]: [number, number], block: Block, radius: number): [number, number] {
-  const [dx, dz] = [x - block.x, z - block.z];
-  const u = dx * block.cos - dz * block.sin;
-  const w = dx * block.sin + dz * block.cos;
-  const [nearU, nearW] = [Math.max(-block.halfX, Math.min(block.halfX, u)), Math.max(-block.halfZ, Math.min(block.halfZ, w))];
-  let [outU, outW] = [u - nearU, w - nearW];
-  const gap = Math.hypot(outU, outW);
-  if (gap >= radius) return [x, z];
-  if (gap > 0) [outU, outW] = [nearU + (outU / gap) * radius, nearW + (outW / gap) * radius];
-  else [outU, outW] = nearestSide(u, w, block, radius);
-  return [block.x + outU * block.cos + outW * block.sin, block.z - outU * block.sin + outW * block.cos];
-}
-
-/** Out of a box one stands right inside of, by the nearest side. */
-function nearestSide(u: number, w: number, block: Block, radius: number): [number, number] {
-  const [depthU, depthW] = [block.halfX - Math.abs(u), block.halfZ - Math.abs(w)];
-  if (depthU < depthW) return [(u < 0 ? -1 : 1) * (block.halfX + radius), w];
-  return [u, (w < 0 ? -1 : 1) * (block.halfZ + radius)];
+/** The push of other people's bubbles (mm/s): nothing at `space`, the speed limit at the middle. */
+export function pushOf([x, z]: Place, others: Iterable<Place>, space: number, speedMax: number): Place {
+  const push: Place = [0, 0];
+  for (const [ox, oz] of others) {
+    const [dx, dz] = [ox - x, oz - z];
+    const distance = Math.hypot(dx, dz);
+    if (distance >= space || distance === 0) continue;
+    const strength = (speedMax * (space - distance)) / space;
+    push[0] -= (dx / distance) * strength;
+    push[1] -= (dz / distance) * strength;
+  }
+  return push;
 }

@@ -18,15 +18,16 @@ interface Node {
 
 /** Points (mm) from one place to another, the target's nearest reachable place last. */
 export function findPath(from: Point, to: Point, floor: Floor): Point[] {
-  const width = Math.ceil((2 * floor.halfX) / CELL_MM) + 1;
-  const cell = (value: number, half: number): number => Math.round((value + half) / CELL_MM);
-  const place = (i: number, j: number): Point => [i * CELL_MM - floor.halfX, j * CELL_MM - floor.halfZ];
-  const goal: Point = [cell(to[0], floor.halfX), cell(to[1], floor.halfZ)];
+  const [left, top] = floor.bounds;
+  const width = Math.ceil((floor.bounds[2] - left) / CELL_MM) + 1;
+  const cell = (value: number, low: number): number => Math.round((value - low) / CELL_MM);
+  const place = (i: number, j: number): Point => [left + i * CELL_MM, top + j * CELL_MM];
+  const goal: Point = [cell(to[0], left), cell(to[1], top)];
   const far = (i: number, j: number): number => Math.hypot(i - goal[0], j - goal[1]);
   const node = (i: number, j: number, cost: number, previous: Node | null): Node => ({ key: j * width + i, i, j, cost, total: cost + far(i, j), from: previous });
   const open = new Heap();
   const done = new Set<number>();
-  const start = node(cell(from[0], floor.halfX), cell(from[1], floor.halfZ), 0, null);
+  const start = node(cell(from[0], left), cell(from[1], top), 0, null);
   let best = start;
   open.push(start);
   for (let next = open.pop(); next !== undefined && done.size < VISITED_MAX; next = open.pop()) {
@@ -36,7 +37,7 @@ export function findPath(from: Point, to: Point, floor: Floor): Point[] {
     if (far(next.i, next.j) < 0.5) break;
     for (const [di, dj, length] of AROUND) {
       const [i, j] = [next.i + di, next.j + dj];
-      if (i < 0 || i >= width || done.has(j * width + i) || !free(...place(i, j), floor)) continue;
+      if (i < 0 || i >= width || done.has(j * width + i) || !free(place(i, j), floor)) continue;
       open.push(node(i, j, next.cost + length, next));
     }
   }
@@ -67,7 +68,7 @@ function straighten(points: Point[], floor: Floor): Point[] {
 function clear(a: Point, b: Point, floor: Floor): boolean {
   const steps = Math.ceil(Math.hypot(b[0] - a[0], b[1] - a[1]) / 80);
   for (let k = 1; k <= steps; k++) {
-    if (!free(a[0] + ((b[0] - a[0]) * k) / steps, a[1] + ((b[1] - a[1]) * k) / steps, floor)) return false;
+    if (!free([a[0] + ((b[0] - a[0]) * k) / steps, a[1] + ((b[1] - a[1]) * k) / steps], floor)) return false;
   }
   return true;
 }

@@ -9,11 +9,12 @@ const STEPS_MAX = 240;
 const JUMP_MM = 1_000;
 const EASE_S = 0.12;
 
+type Place = [number, number];
+
 interface Step {
   endMs: number;
   dt: number;
-  wishX: number;
-  wishZ: number;
+  velocity: Place;
 }
 
 /** See the module's head. Lengths in mm. */
@@ -35,12 +36,12 @@ export class Predictor {
   ) {}
 
   /** Where one is drawn. */
-  get position(): [number, number] {
+  get position(): Place {
     return [this.x + this.offX, this.z + this.offZ];
   }
 
   /** Where the newest steps lead, without the easing of corrections. */
-  get target(): [number, number] {
+  get target(): Place {
     return [this.x, this.z];
   }
 
@@ -54,15 +55,15 @@ export class Predictor {
     [this.offX, this.offZ] = [0, 0];
   }
 
-  /** Walks `dt` seconds, ending at `nowMs`. `held` people (seated) stay. */
-  walk(wishX: number, wishZ: number, dt: number, nowMs: number, held: boolean): void {
+  /** Walks `dt` seconds, ending at `nowMs`, by wish and push. `held` people (seated) stay. */
+  walk(velocity: Place, dt: number, nowMs: number, held: boolean): void {
     const ease = Math.exp(-dt / EASE_S);
     [this.offX, this.offZ] = [this.offX * ease, this.offZ * ease];
     if (!this.placed) return;
-    const row: Step = { endMs: nowMs, dt, wishX: held ? 0 : wishX, wishZ: held ? 0 : wishZ };
+    const row: Step = { endMs: nowMs, dt, velocity: held ? [0, 0] : velocity };
     this.steps.push(row);
     if (this.steps.length > STEPS_MAX) this.steps.shift();
-    [this.x, this.z] = this.advance(this.x, this.z, row, row.dt);
+    [this.x, this.z] = step([this.x, this.z], row.velocity, row.dt, this.speedMax, this.floor);
   }
 
   /** A pose went out at `nowMs`. */
@@ -77,14 +78,9 @@ export class Predictor {
     if (!this.placed || held || sentMs === undefined) return this.place(x, z);
     const sinceMs = sentMs + (tick - this.ackTick + 1) * this.tickMs;
     this.steps = this.steps.filter((row) => row.endMs > sinceMs);
-    let [nx, nz] = [x, z];
-    for (const row of this.steps) [nx, nz] = this.advance(nx, nz, row, Math.min(row.dt, (row.endMs - sinceMs) / 1000));
-    this.moveTo(nx, nz);
-  }
-
-  private advance(x: number, z: number, row: Step, dt: number): [number, number] {
-    if (row.wishX === 0 && row.wishZ === 0) return [x, z];
-    return step(x, z, row.wishX, row.wishZ, dt, this.speedMax, this.floor);
+    let place: Place = [x, z];
+    for (const row of this.steps) place = step(place, row.velocity, Math.min(row.dt, (row.endMs - sinceMs) / 1000), this.speedMax, this.floor);
+    this.moveTo(...place);
   }
 
   private moveTo(x: number, z: number): void {

@@ -40,14 +40,12 @@ export function readLayout(scene: Uint8Array): Layout {
   return { capacity: 0, wall: [], box: [], door: [], seat: [], bed: [], device: [], slug: "", ...map };
 }
 
-const upright = (x: number, z: number, sizeX: number, sizeZ: number, yaw = 0): Block => ({
-  x: x * 1000,
-  z: z * 1000,
-  halfX: sizeX * 500,
-  halfZ: sizeZ * 500,
-  cos: Math.cos(yaw),
-  sin: Math.sin(yaw),
-});
+const blockOf = (x: number, z: number, sizeX: number, sizeZ: number): Block => [
+  Math.round((x - sizeX / 2) * 1000),
+  Math.round((z - sizeZ / 2) * 1000),
+  Math.round((x + sizeX / 2) * 1000),
+  Math.round((z + sizeZ / 2) * 1000),
+];
 
 /** Degrees to radians. */
 export const radians = (degrees: number): number => (degrees * Math.PI) / 180;
@@ -74,12 +72,17 @@ export function monitorPlace(bed: BedPlace): Pair {
   return [bed.at[0] - fx * back - fz * side, bed.at[1] - fz * back + fx * side];
 }
 
+/** A bed's size along x and z. */
+export function bedSize(bed: BedPlace): Pair {
+  return Math.abs(Math.round(bed.facing_deg / 90)) % 2 === 0 ? [BED_WIDTH_M, BED_LENGTH_M] : [BED_LENGTH_M, BED_WIDTH_M];
+}
+
 /** What stands in the way in a room, for prediction and path finding. */
 export function floorOf(layout: Layout): Floor {
   const blocks = [
-    ...layout.wall.map(wallBox).map((w) => upright(w.x, w.z, w.sizeX, w.sizeZ)),
-    ...layout.box.map((box) => upright(box.at[0], box.at[1], box.size_m[0], box.size_m[2])),
-    ...layout.bed.map((bed) => upright(bed.at[0], bed.at[1], BED_WIDTH_M, BED_LENGTH_M, radians(bed.facing_deg))),
+    ...layout.wall.map(wallBox).map((w) => blockOf(w.x, w.z, w.sizeX, w.sizeZ)),
+    ...layout.box.map((box) => blockOf(box.at[0], box.at[1], box.size_m[0], box.size_m[2])),
+    ...layout.bed.map((bed) => blockOf(bed.at[0], bed.at[1], ...bedSize(bed))),
   ];
-  return { halfX: layout.size_m[0] * 500, halfZ: layout.size_m[2] * 500, radius: BODY_RADIUS_MM, blocks };
+  return { bounds: blockOf(0, 0, layout.size_m[0], layout.size_m[2]), radius: BODY_RADIUS_MM, blocks };
 }
