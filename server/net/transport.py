@@ -196,7 +196,18 @@ class Wire(Hub):
 
 
 def _try_send(socket: zmq.Socket[bytes], route: bytes) -> Sent:
-    """Begin a message to a peer; once begun, its other parts never block."""
+    """Begin a message to a peer; once begun, its other parts never block.
+
+    libzmq takes note of room made in its pipes about once a millisecond; asking for EVENTS makes it do so at once.
+    """
+    outcome = _begin(socket, route)
+    if outcome is Sent.FULL:
+        socket.getsockopt(zmq.EVENTS)
+        outcome = _begin(socket, route)
+    return outcome
+
+
+def _begin(socket: zmq.Socket[bytes], route: bytes) -> Sent:
     try:
         socket.send(route, zmq.SNDMORE | zmq.NOBLOCK)
     except zmq.Again:
