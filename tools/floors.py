@@ -139,8 +139,18 @@ class Floors:
     """Many rooms' floors in flat arrays, so that a whole crowd asks its way at once."""
 
     def __init__(self, floors: Sequence[Floor]) -> None:
-        self.floors = tuple(floors)
-        self.index = {floor.slug: row for row, floor in enumerate(self.floors)}
+        self.floors: tuple[Floor, ...] = tuple(floors)
+        self._flatten()
+
+    def add(self, floor: Floor) -> int:
+        """One more room; its index."""
+        self.floors = (*self.floors, floor)
+        self._flatten()
+        return len(self.floors) - 1
+
+    def _flatten(self) -> None:
+        if not self.floors:
+            return
         self._nx = np.array([floor.free.shape[1] for floor in self.floors])
         self._nz = np.array([floor.free.shape[0] for floor in self.floors])
         self._low = np.array([floor.low_m for floor in self.floors])

@@ -33,9 +33,10 @@ class Act(NamedTuple):
 
 
 class Lying(NamedTuple):
-    """A thing as last seen: its handle, who has it (avatar slot or -1) and where it lies (x, z)."""
+    """A thing as last seen: its handle and kind, who has it (avatar slot or -1) and where it lies (x, z)."""
 
     handle: int
+    kind: str
     owner: int
     at_m: tuple[float, float]
 
@@ -58,6 +59,9 @@ class Habits(NamedTuple):
     point: float = 0.05
     say: float = 0.15  # a line of chat when taking the word
     handle_things: float = 0.35
+    things_max: int = 1000  # held at once by all of ours in a room
+    kinds: tuple[str, ...] = ()  # of things worth taking; empty is all
+    wander: bool = True  # set off for somewhere else when tired of standing
     think_s: float = 0.5
 
 
@@ -108,7 +112,7 @@ class Manners:
         if m.walking[bot]:
             self._leave_s[bot] = now + self.dice.uniform(*self.habits.stay_s)
             return []
-        if now >= self._leave_s[bot]:
+        if self.habits.wander and now >= self._leave_s[bot]:
             self._set_off(bot)
             return []
         company = self._company(bot, sight)
@@ -121,8 +125,7 @@ class Manners:
     def _set_off(self, bot: int) -> None:
         m = self.crowd.minds
         places = self.crowd.floors.floors[int(m.room[bot])].places
-        m.place[bot] = self.dice.integers(len(places))
-        m.walking[bot], m.talking[bot] = True, False
+        self.crowd.go_to(bot, int(self.dice.integers(len(places))))
         self._leave_s[bot] = self.crowd.now_s + 30.0
 
     def _company(self, bot: int, sight: Sight) -> Ints:
@@ -139,8 +142,8 @@ class Manners:
     def _attend(self, bot: int, company: Ints) -> None:
         """Look at who speaks, else at the nearest, else at what the place is about."""
         m = self.crowd.minds
-        if len(company):
-            speaking = company[m.talking[company]]
+        speaking = company[m.talking[company]]
+        if len(company) and (len(speaking) or self.dice.random() < 0.5):
             whom = int(speaking[0]) if len(speaking) else int(company[0])
             m.focus_m[bot] = (m.at_m[whom, 0], self.crowd.traits.eyes_m[whom], m.at_m[whom, 1])
         else:
@@ -177,8 +180,11 @@ class Manners:
                 return [Act(bot, "offer", hand=hand, to=sight.handles[int(company[0])])]
             self._reach(bot)
             return [Act(bot, "release", hand=hand)] if self.dice.random() < 0.3 else []
+        if sum(thing.owner in sight.bots for thing in sight.things) >= self.habits.things_max:
+            return []
         for thing in sight.things:
-            if thing.owner < 0 and np.hypot(*(m.at_m[bot] - thing.at_m)) < GRAB_M:
+            wanted = not self.habits.kinds or thing.kind in self.habits.kinds
+            if wanted and thing.owner < 0 and np.hypot(*(m.at_m[bot] - thing.at_m)) < GRAB_M:
                 self._reach(bot)
                 return [Act(bot, "grab", thing=thing.handle, hand=1)]
         return []

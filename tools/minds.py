@@ -18,6 +18,7 @@ from tools.floors import Floors
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.void]  # of POSE
 
 SPEED_M_S_MAX = 1.5
 ACCELERATION_M_S2 = 3.0
@@ -38,6 +39,7 @@ class Minds(NamedTuple):
 
     room: Ints  # (n,) index into the floors
     place: Ints  # (n,) index into the room's places
+    near_m: Floats  # (n,) how near to it one goes
     at_m: Floats  # (n, 2) x, z: as heard from the server, reckoned on between
     velocity: Floats  # (n, 2) m/s wished
     yaw: Floats  # (n,) of the body
@@ -82,7 +84,7 @@ def make_minds(room: Ints, at_m: Floats, dice: np.random.Generator) -> Minds:
     hands = np.zeros((n, 2, 3))
     hands[:] = np.stack([0.2 * SIDES, np.full(2, -ARM_M), np.full(2, -0.05)], axis=1)
     return Minds(
-        room=room.astype(np.int64), place=np.zeros(n, np.int64), at_m=at_m.astype(np.float64).copy(),
+        room=room.astype(np.int64), place=np.zeros(n, np.int64), near_m=np.ones(n), at_m=at_m.astype(np.float64).copy(),
         velocity=np.zeros((n, 2)), yaw=dice.uniform(-np.pi, np.pi, n), look=np.zeros((n, 2)),
         focus_m=np.zeros((n, 3)), hands=hands, phase=dice.uniform(0.0, 2 * np.pi, (n, 3)), mood=np.zeros((n, 4)),
         walking=np.zeros(n, np.bool_), seated=np.zeros(n, np.bool_), talking=np.zeros(n, np.bool_),
@@ -148,6 +150,12 @@ class Crowd:
         m.room[bot], m.at_m[bot], m.velocity[bot] = room, at_m, 0.0
         m.place[bot], m.walking[bot], m.seated[bot] = 0, False, False
 
+    def go_to(self, bot: int, place: int, near_m: float | None = None) -> None:
+        """Send a bot to a place of its room; without `near_m` as near as it likes to stand."""
+        m = self.minds
+        m.place[bot], m.walking[bot], m.talking[bot] = place, True, False
+        m.near_m[bot] = self.traits.stand_off_m[bot] if near_m is None else near_m
+
     def resend(self, bot: int) -> None:
         """Send the bot's next pose whatever it is (a new connection knows none)."""
         self._sent_s[bot] = -1e9
@@ -156,7 +164,7 @@ class Crowd:
         """(n, 2) where each bot wants to stand: beside its place, from its own side."""
         m, t = self.minds, self.traits
         side = np.stack([np.cos(t.bearing), np.sin(t.bearing)], axis=1)
-        out: Floats = self.floors.places_m(m.room, m.place) + side * np.maximum(t.stand_off_m - 0.5, 0.0)[:, None]
+        out: Floats = self.floors.places_m(m.room, m.place) + side * np.maximum(m.near_m - 0.5, 0.0)[:, None]
         return out
 
     def gap_m(self) -> Floats:
@@ -181,7 +189,7 @@ class Crowd:
         way = self.floors.way(m.room, m.place, m.at_m)
         near = gap < 1.0
         way[near] = straight[near] / np.maximum(gap[near], 1e-6)[:, None]
-        m.walking[:] &= (self.gap_m() > t.stand_off_m) & (gap > 0.12) & ~m.seated
+        m.walking[:] &= (self.gap_m() > m.near_m) & (gap > 0.12) & ~m.seated
         speed = np.where(m.walking, t.pace_m_s * np.clip(gap / 0.8, 0.25, 1.0), 0.0)
         change = way * speed[:, None] - m.velocity
         size = np.linalg.norm(change, axis=1)
@@ -228,7 +236,7 @@ class Crowd:
         bob = 0.022 * m.mood[:, 3] * np.cos(2 * m.phase[:, 0]) + 0.004 * np.sin(m.phase[:, 1])
         return self.traits.eyes_m - 0.42 * m.seated + bob
 
-    def rows(self) -> npt.NDArray[np.void]:
+    def rows(self) -> Rows:
         """(n,) POSE rows of everybody as they stand; seq is 0."""
         m = self.minds
         out = np.zeros(len(self), POSE)
@@ -247,7 +255,7 @@ class Crowd:
         out["flags"] = m.talking * SPEAKING | m.raised * RAISED | m.pointing * POINTING
         return out
 
-    def due(self, rows: npt.NDArray[np.void]) -> Ints:
+    def due(self, rows: Rows) -> Ints:
         """Bots whose rows differ enough from what was sent last, or are due anyway; they count as sent from here on."""
         silence = self.now_s - self._sent_s
         walking = (rows["wish_mm_s"] != 0).any(axis=1)
@@ -257,7 +265,7 @@ class Crowd:
         return bots
 
 
-def moved(old: npt.NDArray[np.void], new: npt.NDArray[np.void]) -> Bools:
+def moved(old: Rows, new: Rows) -> Bools:
     """(n,) beyond the dead-band: any hand or head by DEAD_MM, yaw, a rotation, a wish; grips and flags at once."""
     out: Bools = (old["grips"] != new["grips"]) | (old["flags"] != new["flags"])
     for name, limit in (("wish_mm_s", DEAD_WISH_MM_S), ("left_mm", DEAD_MM), ("right_mm", DEAD_MM)):

@@ -43,7 +43,7 @@ def a_day(crowd, manners, ticks=400):
         sights = {
             room: Sight({int(b): int(b) for b in np.nonzero(rooms == room)[0]},
                         {int(b): 4096 + int(b) for b in np.nonzero(rooms == room)[0]},
-                        [Lying(4096, -1, (0.5, 0.0))])
+                        [Lying(4096, "cup", -1, (0.5, 0.0))])
             for room in (0, 1)
         }  # fmt: skip
         acts = manners.step(sights)

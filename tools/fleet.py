@@ -1,0 +1,417 @@
+"""Many bots through the real protocol: hello, welcome, rooms, poses, commands, coming back after a break.
+
+Owns each bot's session and what it was told of its room. What the bots do is `tools.manners`; what is measured is an
+`Observer`. Never reads the server's state by another way than its frames.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from server.net.hello import make_hello
+from server.net.messages import Bye, Welcome, encoder, server_decoder
+from server.sim.rows import BIAS
+from server.sim.snapshot import NoBaseline, View, decode
+from server.world.commands import Go, Grab, Offer, Release, Role, Say
+from server.world.events import Offered, Refused, RoomEntered, ThingInfo, ThingTaken, YouWait
+from server.world.scene import Room
+from tools.floors import Floors, make_floor
+from tools.lines import Lines
+from tools.manners import Act, Habits, Lying, Manners, Sight
+from tools.minds import Crowd, Ints, Rows
+
+OPENING_MAX = 16  # handshakes under way at once
+HELLO_PATIENCE_S = 6.0
+SILENCE_S = 4.0  # nothing at all for so long: the server is gone
+BACKOFF_S, BACKOFF_MAX_S = 0.5, 5.0
+FRAMES_KEPT = 64  # ticks whose frames of a room are remembered
+SLICES = 5  # poses of one interval go out in so many groups, as people's would
+BROKEN_BASELINE = "undecodable"
+GONE_CODES = frozenset({"resume", "over", "bye", "left"})  # the seat is lost: come in anew
+
+scene_decoder = msgspec.msgpack.Decoder(Room)
+
+
+class Member(NamedTuple):
+    """Who a bot is."""
+
+    name: str
+    role: Role
+    room: str
+
+
+@dataclass(slots=True)
+class Bot:
+    """One bot's session."""
+
+    member: Member
+    key: Ed25519PrivateKey
+    state: str = "out"  # out, opening, in
+    seq: int = 0
+    resume: bytes = b""
+    avatar: int = 0
+    room: int = -1  # the server's room index
+    asked_s: float = 0.0
+    heard_s: float = 0.0
+    again_s: float = 0.0
+    pause_s: float = BACKOFF_S
+    keyframe: int = -1  # tick of the newest keyframe this bot has got
+
+
+@dataclass(slots=True)
+class Place:
+    """What the bots know of one room of the server."""
+
+    slug: str
+    room: Room
+    floor: int
+    things: dict[int, ThingInfo] = field(default_factory=dict)  # by thing slot
+    bots: dict[int, int] = field(default_factory=dict)  # avatar slot -> bot
+    handles: dict[int, int] = field(default_factory=dict)  # bot -> avatar handle
+    frames: dict[int, bytes] = field(default_factory=dict)  # tick -> the frame as first got
+    keyframes: dict[tuple[int, int], View] = field(default_factory=dict)
+    view: View | None = None
+
+
+class Observer(Protocol):
+    """What is told of everything that matters to a measurement."""
+
+    def sent(self, bot: int, seq: int, now_ns: int) -> None:
+        """A pose went out."""
+        ...
+
+    def got(self, bot: int, room: int, tick: int, size: int, at_ns: int) -> None:
+        """A snapshot came in."""
+        ...
+
+    def saw(self, view: View, bots: dict[int, int], frame_bytes: int) -> None:
+        """A frame was decoded, the first time any bot got it; `bots`: avatar slot -> bot of the room."""
+        ...
+
+    def entered(self, bot: int, room: int) -> None:
+        """A bot is in a room."""
+        ...
+
+    def left(self, bot: int) -> None:
+        """A bot's connection is gone."""
+        ...
+
+
+class Nobody:
+    """An Observer that does not care."""
+
+    def sent(self, bot: int, seq: int, now_ns: int) -> None:
+        """See Observer."""
+
+    def got(self, bot: int, room: int, tick: int, size: int, at_ns: int) -> None:
+        """See Observer."""
+
+    def saw(self, view: View, bots: dict[int, int], frame_bytes: int) -> None:
+        """See Observer."""
+
+    def entered(self, bot: int, room: int) -> None:
+        """See Observer."""
+
+    def left(self, bot: int) -> None:
+        """See Observer."""
+
+
+class Fleet:
+    """All bots of one process. Times are the caller's monotonic seconds."""
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        lines: Lines,
+        mint: Callable[[str, Role, str], str],
+        observer: Observer,
+        seed: int,
+        hz: float,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.bots = [Bot(member, Ed25519PrivateKey.generate()) for member in members]
+        self.lines, self.observer = lines, observer
+        self.counters: Counter[str] = Counter()
+        self.floors = Floors([])
+        self.places: dict[int, Place] = {}
+        self.crowd: Crowd | None = None
+        self.manners: Manners | None = None
+        self.on_refused: Callable[[int, str], None] = lambda bot, code: None  # bot, code of the refusal
+        self._mint, self._seed, self._dt_s, self._clock_ns = mint, seed, 1.0 / hz, clock_ns
+        self._dice = np.random.Generator(np.random.PCG64([seed, 2]))
+        self._next_s = 0.0
+        self._slices: deque[tuple[float, Ints]] = deque()
+        self._rows: Rows | None = None
+
+    @property
+    def inside(self) -> int:
+        """How many bots are in a room."""
+        return sum(bot.state == "in" for bot in self.bots)
+
+    # --- coming in ----------------------------------------------------------------------------------------------------
+
+    def knock(self, now_s: float) -> None:
+        """Start handshakes of those who are out, a few at a time; give up on those that take too long."""
+        opening = 0
+        for number, bot in enumerate(self.bots):
+            if bot.state == "opening" and now_s - bot.asked_s > HELLO_PATIENCE_S:
+                self._out(number, now_s, "hello_unanswered")
+            if bot.state == "in" and now_s - bot.heard_s > SILENCE_S:
+                self._out(number, now_s, "silence")
+            opening += bot.state == "opening"
+        for number, bot in enumerate(self.bots):
+            if opening >= OPENING_MAX:
+                return
+            if bot.state == "out" and now_s >= bot.again_s:
+                self._open(number, now_s)
+                opening += 1
+
+    def _open(self, number: int, now_s: float) -> None:
+        bot = self.bots[number]
+        token = "" if bot.resume else self._mint(*bot.member)
+        self.lines.open(number)
+        self.lines.send(number, encoder.encode(make_hello(bot.key, token=token, resume=bot.resume)))
+        bot.state, bot.asked_s, bot.seq, bot.keyframe = "opening", now_s, 0, -1
+
+    def _out(self, number: int, now_s: float, why: str) -> None:
+        bot = self.bots[number]
+        self.counters[f"out_{why}"] += 1
+        if bot.state == "in":
+            self._leave_place(number)
+            self.observer.left(number)
+        bot.state = "out"
+        bot.again_s = now_s + bot.pause_s * float(self._dice.uniform(0.5, 1.0))
+        bot.pause_s = min(bot.pause_s * 2, BACKOFF_MAX_S)
+
+    def _leave_place(self, number: int) -> None:
+        bot = self.bots[number]
+        place = self.places.get(bot.room)
+        if place is not None and place.handles.pop(number, None) is not None:
+            place.bots.pop(bot.avatar & 0xFFF, None)
+        bot.room = -1
+
+    # --- what comes in ------------------------------------------------------------------------------------------------
+
+    def receive(self, timeout_s: float, now_s: float) -> None:
+        """Take in what came, waiting at most `timeout_s` for the first message."""
+        for bot, frames, at_ns in self.lines.poll(timeout_s):
+            if not frames:
+                self._out(bot, now_s, "closed")
+                continue
+            self.bots[bot].heard_s = at_ns / 1e9
+            for frame in frames:
+                self._frame(bot, frame, at_ns)
+
+    def _frame(self, number: int, frame: bytes, at_ns: int) -> None:
+        kind = frame[0]
+        if kind in (1, 2):
+            self._snapshot(number, frame, at_ns)
+        elif kind < 0x80:
+            self.counters["wave_blocks"] += 1
+            self.counters["wave_bytes"] += len(frame)
+        else:
+            self._message(number, server_decoder.decode(frame), at_ns / 1e9)
+
+    def _message(self, number: int, message: object, now_s: float) -> None:
+        bot = self.bots[number]
+        self.counters[type(message).__name__] += 1
+        match message:
+            case Welcome():
+                bot.resume, bot.pause_s = message.resume, BACKOFF_S
+                self.counters["resumed" if message.resumed else "joined"] += 1
+            case RoomEntered():
+                self._entered(number, message)
+            case ThingTaken():
+                self._taken(self.places[bot.room], message.thing)
+            case Offered():
+                self._offered(number, message)
+            case Refused():
+                self.counters[f"refused_{message.code}"] += 1
+                self.on_refused(number, message.code)
+            case YouWait() if message.room:
+                self.counters["waiting"] += 1
+            case Bye():
+                self._bye(number, message.code, now_s)
+            case _:
+                return
+
+    def _bye(self, number: int, code: str, now_s: float) -> None:
+        bot = self.bots[number]
+        if bot.state == "opening" or code in GONE_CODES:
+            bot.resume = b""
+        self._out(number, now_s, f"bye_{code}")
+
+    def _entered(self, number: int, entered: RoomEntered) -> None:
+        bot = self.bots[number]
+        self._leave_place(number)
+        place = self.places.get(entered.room_index)
+        if place is None:
+            room = msgspec.structs.replace(scene_decoder.decode(entered.scene), slug=entered.room)
+            place = self.places[entered.room_index] = Place(entered.room, room, self.floors.add(make_floor(room)))
+        bot.state, bot.room, bot.avatar, bot.keyframe = "in", entered.room_index, entered.avatar, -1
+        place.things.update({thing.thing & 0xFFF: thing for thing in entered.things})
+        place.bots[entered.avatar & 0xFFF] = number
+        place.handles[number] = entered.avatar
+        self.observer.entered(number, entered.room_index)
+        if self.crowd is not None:
+            self.crowd.entered(number, place.floor, (0.0, 0.0))
+            self.crowd.resend(number)
+
+    def _taken(self, place: Place, thing: int) -> None:
+        """A thing brought in from elsewhere has a handle we have not heard of; what it is is not said."""
+        known = place.things.get(thing & 0xFFF)
+        if known is None or known.thing != thing:
+            place.things[thing & 0xFFF] = ThingInfo(thing, "", "")
+
+    def _snapshot(self, number: int, frame: bytes, at_ns: int) -> None:
+        """Count it for the bot; decode it if no bot has got the same bytes yet."""
+        bot = self.bots[number]
+        room, tick, age = frame[1], int.from_bytes(frame[2:6], "little"), frame[6]
+        if frame[0] == 1:
+            bot.keyframe = tick
+        elif bot.keyframe < 0:
+            self.counters["before_keyframe"] += 1
+        elif bot.keyframe != tick - age:
+            self.counters[BROKEN_BASELINE] += 1
+        self.observer.got(number, room, tick, len(frame), at_ns)
+        place = self.places.get(room)
+        if place is None:
+            self.counters["unknown_room"] += 1
+            return
+        known = place.frames.get(tick)
+        if known is None:
+            self._decode(place, room, tick, frame)
+        elif known != frame:
+            self.counters["frames_differ"] += 1
+
+    def _decode(self, place: Place, room: int, tick: int, frame: bytes) -> None:
+        try:
+            view = decode(frame, place.keyframes)
+        except NoBaseline:
+            self.counters["before_keyframe"] += 1
+            return
+        place.frames[tick] = frame
+        if frame[0] == 1:
+            place.keyframes[room, tick] = view
+            for old in [key for key in place.keyframes if key[1] < tick - 255]:
+                del place.keyframes[old]
+        for old_tick in [t for t in place.frames if t < tick - FRAMES_KEPT]:
+            del place.frames[old_tick]
+        place.view = view
+        self.observer.saw(view, place.bots, len(frame))
+        if self.crowd is not None:
+            _hear(self.crowd, place, view)
+
+    # --- what goes out ------------------------------------------------------------------------------------------------
+
+    def awaken(self, habits: Habits | None = None) -> Manners:
+        """Give the bots minds, once the first of them are in their rooms."""
+        floor = [self.places[bot.room].floor if bot.state == "in" else 0 for bot in self.bots]
+        self.crowd = Crowd(self.floors, np.array(floor), np.zeros((len(self.bots), 2)), self._seed)
+        self.manners = Manners(self.crowd, self._seed, habits)
+        for place in self.places.values():
+            if place.view is not None:
+                _hear(self.crowd, place, place.view)
+        return self.manners
+
+    def act(self, now_s: float) -> float:
+        """Let the bots live up to `now_s`; returns when to call again."""
+        if now_s >= self._next_s:
+            self._next_s = max(self._next_s + self._dt_s, now_s - self._dt_s)
+            self._live(now_s)
+        while self._slices and self._slices[0][0] <= now_s:
+            self._send_poses(self._slices.popleft()[1])
+        return min(self._next_s, self._slices[0][0]) if self._slices else self._next_s
+
+    def _live(self, now_s: float) -> None:
+        assert self.crowd is not None and self.manners is not None
+        while self._slices:
+            self._send_poses(self._slices.popleft()[1])
+        sights = {place.floor: _sight(place) for place in self.places.values()}
+        for act in self.manners.step(sights):
+            self.ask(act)
+        self.crowd.step(self._dt_s)
+        self._rows = self.crowd.rows()
+        due = self.crowd.due(self._rows)
+        for part in range(SLICES):
+            self._slices.append((now_s + part * self._dt_s / SLICES, due[due % SLICES == part]))
+
+    def _send_poses(self, due: Ints) -> None:
+        assert self._rows is not None
+        rows, clock_ns = self._rows, self._clock_ns
+        for number in due.tolist():
+            bot = self.bots[number]
+            if bot.state != "in":
+                continue
+            bot.seq += 1
+            rows["seq"][number] = bot.seq
+            now_ns = clock_ns()
+            if self.lines.send(number, rows[number].tobytes()):
+                self.observer.sent(number, bot.seq, now_ns)
+            else:
+                self.counters["poses_blocked"] += 1
+
+    def _offered(self, number: int, offered: Offered) -> None:
+        if self.manners is not None:
+            for act in self.manners.offered(number, offered.thing):
+                self.ask(act)
+
+    def ask(self, act: Act) -> None:
+        """Send an act as a command of its bot."""
+        bot = self.bots[act.bot]
+        if bot.state != "in":
+            return
+        bot.seq += 1
+        self.counters[f"asked_{act.kind}"] += 1
+        self.lines.send(act.bot, encoder.encode(_body(act, bot.seq)))
+
+    def goodbye(self) -> None:
+        """Leave politely."""
+        for number, bot in enumerate(self.bots):
+            if bot.state == "in":
+                self.lines.send(number, encoder.encode(Bye("left")))
+                bot.state = "out"
+
+
+def _body(act: Act, seq: int) -> Say | Grab | Release | Offer | Go:
+    match act.kind:
+        case "say":
+            return Say(seq, act.text)
+        case "grab":
+            return Grab(seq, act.thing, 1 if act.hand else 0)
+        case "release":
+            return Release(seq, 1 if act.hand else 0)
+        case "offer":
+            return Offer(seq, 1 if act.hand else 0, act.to)
+        case "go":
+            return Go(seq, act.text)
+
+
+def _hear(crowd: Crowd, place: Place, view: View) -> None:
+    """Believe the server about where our bots stand and what they hold."""
+    slots = view.slots.tolist()
+    ours = [(row, place.bots[slot]) for row, slot in enumerate(slots) if slot in place.bots]
+    if not ours:
+        return
+    rows, bots = np.array(ours).T
+    crowd.heard(bots, view.head_mm[rows][:, (0, 2)] / 1000.0)
+    crowd.minds.holding[bots] = False
+    for owner, hand in zip(view.thing_owner.tolist(), view.thing_hand.tolist(), strict=True):
+        if owner in place.bots:
+            crowd.minds.holding[place.bots[owner], hand] = True
+
+
+def _sight(place: Place) -> Sight:
+    things = []
+    if place.view is not None:
+        for slot, held, owner, _, x, _, z, _ in place.view.things.tolist():
+            if slot in place.things:
+                at = ((x - int(BIAS[2])) / 1000.0, (z - int(BIAS[4])) / 1000.0)
+                info = place.things[slot]
+                things.append(Lying(info.thing, info.kind, owner if held else -1, at))
+    return Sight(place.bots, place.handles, things)
