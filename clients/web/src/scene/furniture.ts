@@ -1,6 +1,6 @@
 /** Furniture of room files as solids in a Mesher. One function per kind; sizes from the file, metres, y from the floor. */
 
-import type { Box, BoxKind, Device } from "./layout";
+import { type Box, type BoxKind, DEVICE_M, type Device } from "./layout";
 import type { Mesher } from "./mesher";
 import type { Palette } from "./surfaces";
 
@@ -115,19 +115,11 @@ export function furnish(lit: Mesher, glow: Mesher, box: Box, palette: Palette): 
   KINDS[box.kind](lit, glow, box.size_m, palette);
 }
 
-const DEVICES: Readonly<Record<Device["kind"], Size>> = {
-  monitor: [0.4, 1.3, 0.4],
-  ventilator: [0.45, 1.3, 0.45],
-  pump: [0.22, 1.4, 0.22],
-  screen: [1.2, 1.5, 0.08],
-  defibrillator: [0.45, 1.1, 0.4],
-};
-
 /** Puts a device that stands by itself into the room's meshes. */
 export function placeDevice(lit: Mesher, glow: Mesher, device: Device, palette: Palette): void {
   lit.at(device.at[0], device.at[1]);
   glow.at(device.at[0], device.at[1]);
-  const size = DEVICES[device.kind];
+  const size = DEVICE_M[device.kind];
   if (device.kind === "screen") return screen(lit, glow, size, palette);
   if (device.kind !== "pump") return machine(lit, glow, size, palette);
   lit.tube(STEEL, [0, 0.8, 0], 0.015, 0.015, 1.6).tube(DARK, [0, 0.03, 0], 0.22, 0.2, 0.05);

@@ -31,8 +31,17 @@ export interface Layout {
 }
 
 export const BODY_RADIUS_MM = 220;
-export const BED_WIDTH_M = 0.95;
+export const BED_WIDTH_M = 1.0;
+export const BED_HEIGHT_M = 0.75;
 export const BED_LENGTH_M = 2.1;
+/** What devices take of the floor: x, height, z. */
+export const DEVICE_M: Readonly<Record<Device["kind"], [number, number, number]>> = {
+  monitor: [0.4, 1.4, 0.4],
+  ventilator: [0.5, 1.4, 0.5],
+  pump: [0.35, 1.6, 0.35],
+  screen: [0.3, 2.0, 0.3],
+  defibrillator: [0.5, 1.1, 0.5],
+};
 
 /** Reads the scene of RoomEntered. */
 export function readLayout(scene: Uint8Array): Layout {
@@ -57,18 +66,18 @@ export const ahead = (yaw: number): Pair => [-Math.sin(yaw), -Math.cos(yaw)];
 export function wallBox(wall: Wall): { x: number; z: number; sizeX: number; sizeZ: number } {
   const [ax, az] = wall.start;
   const [bx, bz] = wall.end;
-  const along = Math.abs(bx - ax) > Math.abs(bz - az);
-  const length = Math.abs(along ? bx - ax : bz - az);
-  const [sizeX, sizeZ] = along ? [length, wall.thickness_m] : [wall.thickness_m, length];
+  const [sizeX, sizeZ] = [Math.abs(bx - ax) + wall.thickness_m, Math.abs(bz - az) + wall.thickness_m];
   return { x: (ax + bx) / 2, z: (az + bz) / 2, sizeX, sizeZ };
 }
 
-/** Where a bed's monitor stands: as given, or beside the head end. */
-export function monitorPlace(bed: BedPlace): Pair {
+/** Where a bed's monitor stands: its own device, as given, or beside the head end. */
+export function monitorPlace(bed: BedPlace, layout: Layout): Pair {
+  const device = layout.device.find((each) => each.kind === "monitor" && each.bed === bed.id);
+  if (device !== undefined) return device.at;
   if (bed.monitor_at !== null) return bed.monitor_at;
   const yaw = radians(bed.facing_deg);
   const [fx, fz] = ahead(yaw);
-  const [back, side] = [BED_LENGTH_M / 2 - 0.15, BED_WIDTH_M / 2 + 0.4];
+  const [back, side] = [BED_LENGTH_M / 2 - 0.15, BED_WIDTH_M / 2 + 0.35];
   return [bed.at[0] - fx * back - fz * side, bed.at[1] - fz * back + fx * side];
 }
 
@@ -83,6 +92,7 @@ export function floorOf(layout: Layout): Floor {
     ...layout.wall.map(wallBox).map((w) => blockOf(w.x, w.z, w.sizeX, w.sizeZ)),
     ...layout.box.map((box) => blockOf(box.at[0], box.at[1], box.size_m[0], box.size_m[2])),
     ...layout.bed.map((bed) => blockOf(bed.at[0], bed.at[1], ...bedSize(bed))),
+    ...layout.device.map((device) => blockOf(device.at[0], device.at[1], DEVICE_M[device.kind][0], DEVICE_M[device.kind][2])),
   ];
   return { bounds: blockOf(0, 0, layout.size_m[0], layout.size_m[2]), radius: BODY_RADIUS_MM, blocks };
 }
