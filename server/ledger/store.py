@@ -62,16 +62,23 @@ class Store:
         """Open or make the database; raises StoreError or sqlite3.Error."""
         self._disk = disk
         self._db = sqlite3.connect(path, isolation_level=None, timeout=2.0)
+        # Reads go through a connection of their own: it has nothing of a group in memory that it did not read back.
+        self._reader = sqlite3.connect(path, isolation_level=None, timeout=2.0)
+        try:
+            self._prepare(path.name)
+        except (sqlite3.Error, StoreError):
+            self.close()
+            raise
+
+    def _prepare(self, name: str) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "trusted_schema=OFF"):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
+        self._reader.execute("PRAGMA query_only=ON")
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if version == 0:
             self._create()
         elif version != SCHEMA_VERSION:
-            raise StoreError(f"{path.name} is of version {version}, this program reads version {SCHEMA_VERSION}")
-        # Reads go through a connection of their own: it has nothing of a group in memory that it did not read back.
-        self._reader = sqlite3.connect(path, isolation_level=None, timeout=2.0)
-        self._reader.execute("PRAGMA query_only=ON")
+            raise StoreError(f"{name} is of version {version}, this program reads version {SCHEMA_VERSION}")
 
     def _create(self) -> None:
         if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:

@@ -190,7 +190,7 @@ class _Log:
         if b"".join(leaves) != tile or len(leaves) != width:
             self.blame(path, records, leaves, tile_path, tile, width)
         old = self.since
-        if old and start < old.size <= start + width and _root([leaves[: old.size - start], *self.rows[1:]]) != old.root:
+        if old and 0 < old.size - start <= width and _root([leaves[: old.size - start], *self.rows[1:]]) != old.root:
             raise Bad("checkpoint", 0, f"the first {old.size} entries are not those of the older checkpoint")
         checks = []
         for number, ((offset, entry), leaf) in enumerate(zip(records, leaves, strict=True), start):
