@@ -52,7 +52,11 @@ def _blocks(room: Room) -> list[tuple[float, float, float, float]]:
         half = wall.thickness_m / 2
         (x0, z0), (x1, z1) = wall.start, wall.end
         rows.append((min(x0, x1) - half, min(z0, z1) - half, max(x0, x1) + half, max(z0, z1) + half))
-    rows += [(bed.at[0] - 0.55, bed.at[1] - 1.1, bed.at[0] + 0.55, bed.at[1] + 1.1) for bed in room.bed]
+    for bed in room.bed:
+        across = 45 <= bed.facing_deg % 180 < 135
+        half_x, half_z = (1.1, 0.55) if across else (0.55, 1.1)
+        rows.append((bed.at[0] - half_x, bed.at[1] - half_z, bed.at[0] + half_x, bed.at[1] + half_z))
+    rows += [(d.at[0] - 0.25, d.at[1] - 0.25, d.at[0] + 0.25, d.at[1] + 0.25) for d in room.device]
     return rows
 
 

@@ -52,7 +52,7 @@ def allow_files(count: int) -> None:
 
 
 class NativeLines:
-    """One DEALER with its own CURVE key for each client."""
+    """One DEALER with its own CURVE key for each client (with an empty `server_key` without CURVE, for benches)."""
 
     def __init__(self, endpoint: str, server_key: bytes, count: int) -> None:
         allow_files(4 * count)
@@ -67,8 +67,9 @@ class NativeLines:
         """See Lines."""
         self._drop(bot)
         socket = self._context.socket(zmq.DEALER)
-        public, secret = zmq.curve_keypair()
-        socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = public, secret, self._server_key
+        if self._server_key:
+            socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
+            socket.curve_serverkey = self._server_key
         socket.linger = 0
         socket.set_hwm(1000)
         socket.connect(self._endpoint)

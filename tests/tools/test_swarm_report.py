@@ -154,7 +154,8 @@ def test_a_thing_in_the_wrong_hand_is_found():
     truth = View(0, 1, rows_of(5), things)
     other = things.copy()
     other[0, 3] = 1
-    assert [k for k, _ in compare(Seen(0, 1, truth.rows.astype(np.uint32), other.astype(np.uint32)), truth)] == ["wrong"]
+    seen = Seen(0, 1, truth.rows.astype(np.uint32), other.astype(np.uint32))
+    assert [kind for kind, _ in compare(seen, truth)] == ["wrong"]
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_escapes(tmp_path):
