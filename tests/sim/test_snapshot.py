@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from server.sim import bits, rows, snapshot, snapshot_read, snapshot_write
 from server.sim.rotation import pack_rotation, unpack_rotation
-from server.sim.snapshot import SnapshotError, View, decode, delta_of, encode_delta, encode_keyframe, keyframe_of, view_of
+from server.sim.snapshot import (
+    SnapshotError,
+    View,
+    decode,
+    delta_of,
+    encode_delta,
+    encode_keyframe,
+    keyframe_of,
+    view_of,
+)
 from server.sim.state import AvatarState, ThingState
 
 SLOTS = 64
@@ -58,7 +67,8 @@ def moved(dice: np.random.Generator, avatars: AvatarState) -> AvatarState:
     reach = dice.choice([0, 1, 15, 100, 1000, 60_000], (SLOTS, 1))
     low, high = np.array([-32_768, 0, -32_768]), np.array([32_767, 4095, 32_767])
     step = (dice.random((SLOTS, 3)) * 2 - 1) * reach
-    turned = unpack_rotation(avatars.head_rot) + dice.normal(size=(SLOTS, 4)) * dice.choice([0, 0.005, 0.05, 1], (SLOTS, 1))
+    turn = dice.choice([0, 0.005, 0.05, 1], (SLOTS, 1))
+    turned = unpack_rotation(avatars.head_rot) + dice.normal(size=(SLOTS, 4)) * turn
     return avatars._replace(
         head_mm=np.clip(avatars.head_mm + step, low, high).astype(np.int32),
         head_rot=pack_rotation(turned / np.linalg.norm(turned, axis=1, keepdims=True)),
@@ -83,7 +93,8 @@ def pair(seed: int) -> tuple[View, View]:
     dice, avatars, things, slots, shown = scene(seed)
     old = view_of(avatars, things, 3, slots, shown, 1000)
     later = np.flatnonzero(np.isin(np.arange(SLOTS), slots) ^ (dice.random(SLOTS) < 0.2))
-    new_things = random_things(dice, later.tolist()) if dice.random() < 0.7 else things._replace(owner=np.full_like(things.owner, -1))
+    still = things._replace(owner=np.full_like(things.owner, -1))
+    new_things = random_things(dice, later.tolist()) if dice.random() < 0.7 else still
     new = view_of(moved(dice, avatars), new_things, 3, later, some(dice, THINGS), 1000 + int(dice.integers(1, 256)))
     return old, new
 
@@ -122,7 +133,8 @@ def test_compiled_and_plain_encoders_write_the_same_bytes(seed: int) -> None:
     np.testing.assert_array_equal(words, slow)
     words = bits.words_for((len(old.rows) + len(new.rows)) * rows.CHANGED_BITS_MAX)
     slow = words.copy()
-    assert snapshot_write.put_delta(old.rows, new.rows, words) == snapshot_write.put_delta.py_func(old.rows, new.rows, slow)
+    plain = snapshot_write.put_delta.py_func(old.rows, new.rows, slow)
+    assert snapshot_write.put_delta(old.rows, new.rows, words) == plain
     np.testing.assert_array_equal(words, slow)
 
 
