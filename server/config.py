@@ -55,6 +55,8 @@ class Limits:
     chat_per_s: Doc[float, "chat lines per person and second"] = 2.0
     access_retry_s: Doc[float, "pause before a refused access entry is tried again"] = 3.0
     waves_hz: Doc[int, "wave blocks per second and bed"] = 10
+    api_per_s: Doc[float, "questions of join pages per address, sustained; burst is twice that"] = 20.0
+    fhir_per_s: Doc[float, "FHIR posts per address, sustained; burst is twice that"] = 50.0
 
     def __post_init__(self) -> None:
         """Check ranges; raises ConfigError."""

@@ -1,0 +1,138 @@
+"""The edge as a process: makes its parts, listens, follows the shard, stops cleanly.
+
+Owns the event loop, the two ports and the order of stopping: not ready, browsers told, ports closed.
+"""
+
+import asyncio
+import signal
+import ssl
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from server.clock import SystemClock
+from server.config import Config, ConfigError
+from server.datadir import DataError, check_version, forget_ready, tell_ready
+from server.edge import admin as admin_port
+from server.edge import app as public
+from server.edge import logs
+from server.edge.exchange import RESTART, Exchange
+from server.edge.static import ClientError, client_folder, load_assets
+from server.net.addresses import addresses
+from server.net.edgewire import EdgeWire
+from server.net.link import EdgeHello
+from server.net.protocol import PROTOCOL_HASH
+
+BACKLOG = 512
+STOP_S = 3.0
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """TLS as configured, None without; raises ConfigError when the files cannot be used."""
+    if not config.tls_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(config.tls_certificate, config.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        why = error.strerror or error.__class__.__name__
+        raise ConfigError(f"tls_certificate {config.tls_certificate} with tls_key cannot be used: {why}") from None
+    return context
+
+
+class Edge:
+    """One running edge."""
+
+    def __init__(self, config: Config, log: structlog.typing.FilteringBoundLogger, client: Path) -> None:
+        """`client` is the folder of the built web client. Raises ConfigError and ClientError."""
+        self.config, self.log = config, log
+        self.tls = tls_context(config)
+        self.assets = load_assets(client)
+        self._runners: list[web.AppRunner] = []
+        self.url = self.admin_url = ""
+
+    async def start(self) -> None:
+        """Listen on both ports and begin to follow the shard; raises ConfigError if a port is taken."""
+        meeting = addresses(Path(self.config.data))
+        clock = SystemClock()
+        self.wire = EdgeWire(meeting.edge, meeting.views, EdgeHello(PROTOCOL_HASH, "edge"))
+        self.exchange = Exchange(self.wire, self.config.limits, clock)
+        self.admin = admin_port.Admin(self.exchange)
+        parts = public.Parts(self.config, self.exchange, self.assets, clock)
+        config = self.config
+        self.url = await self._listen(public.build(parts), "edge_port", config.edge_host, config.edge_port, self.tls)
+        self.admin_url = await self._listen(
+            admin_port.build(self.admin), "admin_port", config.admin_host, config.admin_port, None
+        )
+        self._following = asyncio.create_task(self.exchange.follow())
+
+    async def _listen(self, app: web.Application, name: str, host: str, port: int, tls: ssl.SSLContext | None) -> str:
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_S)
+        await runner.setup()
+        self._runners.append(runner)
+        site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            flag = "--" + name.replace("_", "-")
+            raise ConfigError(f"{host}:{port} cannot be listened on ({error.strerror}): give another {flag}") from None
+        real = runner.addresses[0][1]
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'https' if tls else 'http'}://{shown}:{real}"
+
+    async def stop(self) -> None:
+        """Not ready first, then browsers are told to come back, then the ports close."""
+        self.admin.draining = True
+        self.exchange.end_all(RESTART, "restart")
+        try:
+            await asyncio.wait_for(self.exchange.emptied(), STOP_S)
+        except TimeoutError:
+            self.log.warning("browsers_left", count=len(self.exchange.browsers))
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of ports and sockets."""
+        for runner in self._runners:
+            await runner.cleanup()
+        if following := getattr(self, "_following", None):
+            following.cancel()
+        self.wire.close()
+
+
+async def _main(config: Config) -> int:
+    log = logs.set_up(config.log_level)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    try:
+        edge = Edge(config, log, client_folder())
+    except ClientError as error:
+        raise ConfigError(str(error)) from error
+    data = Path(config.data)
+    try:
+        await edge.start()
+    except ConfigError:
+        await edge.close()
+        raise
+    tell_ready(data, "edge", {"url": edge.url, "admin": edge.admin_url})
+    log.info("listening", url=edge.url, admin=edge.admin_url)
+    await stopping.wait()
+    forget_ready(data, "edge")
+    await edge.stop()
+    log.info("stopped")
+    return 0
+
+
+def run(config: Config) -> int:
+    """Run an edge until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError and DataError with one line."""
+    check_version(Path(config.data))
+    try:
+        import uvloop
+    except ImportError:  # not made for every system
+        return asyncio.run(_main(config))
+    try:
+        return uvloop.run(_main(config))
+    except PermissionError as error:
+        raise DataError(str(error)) from error
