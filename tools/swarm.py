@@ -128,12 +128,10 @@ def a_server(ask: Ask, folder: Path, tell: Progress) -> Iterator[Where]:
     }  # fmt: skip
     house = House(folder / "data", settings, ("ledger", "shard", "edge") if ask.websocket else ("ledger", "shard"))
     task = tell.add_task("starting the server", total=None)
-    try:
+    with house:
         house.wait_ready(lambda text: tell.update(task, description=text))
         tell.remove_task(task)
         yield Where(folder / "data", endpoint, f"http://127.0.0.1:{edge}/ws" if ask.websocket else "", house)
-    finally:
-        house.stop()
 
 
 def run_bots(ask: Ask, where: Where, bar: Progress) -> tuple[list[Record], Figures]:

@@ -68,6 +68,17 @@ class House:
                 lines = self._logs[part].read_text(errors="replace").strip().splitlines() or ["it said nothing"]
                 raise HouseError(f"the {part} ended with status {status}: {lines[-1]}")
 
+    def __enter__(self) -> "House":
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Stop; a bad end is only worth a word when nothing else went wrong before."""
+        try:
+            self.stop()
+        except HouseError:
+            if error is None:
+                raise
+
     def cpu_s(self) -> dict[str, float]:
         """Processor seconds of each process so far, user and system, all threads."""
         return {part: _cpu_s(process) for part, process in self._processes.items()}
