@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from server import __version__, settings
 from server.config import Config, ConfigError
-from server.datadir import DataError
+from server.datadir import DataError, open_data
 
 USAGE_STATUS = 2
 SETTINGS = Group("Settings", sort_key=2)
@@ -159,6 +159,24 @@ def prime() -> int:
     from server.prime import prime_all
 
     prime_all(lambda line: print(line, flush=True))
+    return 0
+
+
+@app.command
+@_with_flags
+def tls(*hosts: str, config: ConfigFile = None, **flags: Any) -> int:
+    """Make a certificate for the names and addresses HOSTS, so that headsets on the local network get HTTPS."""
+    from datetime import UTC, datetime
+
+    from server.edge import tls as certificates
+
+    data = Path(_load(config, flags)[0].data)
+    open_data(data, "tls").release()
+    try:
+        lines = certificates.make(data, list(hosts), datetime.now(UTC))
+    except certificates.TlsError as error:
+        raise DataError(str(error)) from error
+    print("\n".join(lines))
     return 0
 
 

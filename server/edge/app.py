@@ -59,7 +59,7 @@ class Site:
 
     async def home(self, _request: web.Request) -> web.StreamResponse:
         """Lead to the lobby; the part behind # stays with the browser."""
-        raise web.HTTPFound("/r/lobby")
+        return web.Response(status=302, headers={"Location": "/r/lobby", "Cache-Control": "no-store"})
 
     async def room(self, request: web.Request) -> web.StreamResponse:
         """The client's page; which room it shows is the client's business."""

@@ -103,8 +103,6 @@ async def harden(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Add the security headers to every answer and turn refusals of the framework into ours."""
     try:
         response = await handler(request)
-    except web.HTTPRedirection as redirect:
-        response = redirect
     except web.HTTPException as error:
         response = refusal(error.status, *WORDS.get(error.status, ("refused", error.reason)))
         if "Allow" in error.headers:
