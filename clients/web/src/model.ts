@@ -146,6 +146,7 @@ export class Model {
 
   private taken(message: Of<"taken">): void {
     this.offers = this.offers.filter((offer) => offer.thing !== message.thing);
+    if (message.name !== "") this.things.set(slotOf(message.thing), { thing: message.thing, name: message.name, kind: message.what });
   }
 
   private lockedNow(on: boolean): void {

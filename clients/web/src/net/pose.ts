@@ -1,7 +1,5 @@
 /** Writes the 39-byte pose row (frame 0x10). Clamps to the fields' ranges; the server decides what is possible. Pure. */
 
-import { packRotation, type Quaternion } from "./rotation";
-
 export const POSE_KIND = 0x10;
 export const POSE_BYTES = 39;
 export const SPEAKING = 1;
@@ -11,17 +9,17 @@ export const POINTING = 8;
 export const AWAY = 16;
 export const MUTED = 32;
 
-/** One sampled wish. Lengths in mm, velocity in mm/s in world axes, yaw in 1/1024 turn. */
+/** One sampled wish. Lengths in mm, velocity in mm/s in world axes, yaw in 1/1024 turn, rotations packed. */
 export interface Pose {
   seq: number;
   wish: readonly [number, number];
   yaw: number;
   headY: number;
-  headRot: Quaternion;
+  headRot: number;
   left: readonly [number, number, number];
-  leftRot: Quaternion;
+  leftRot: number;
   right: readonly [number, number, number];
-  rightRot: Quaternion;
+  rightRot: number;
   grips: number;
   flags: number;
 }
@@ -48,7 +46,7 @@ export function encodePose(pose: Pose): Uint8Array<ArrayBuffer> {
   view.setInt16(7, i16(pose.wish[1]), true);
   view.setUint16(9, pose.yaw & 1023, true);
   view.setUint16(11, Math.max(0, Math.min(4095, Math.round(pose.headY))), true);
-  view.setUint32(13, packRotation(pose.headRot), true);
+  view.setUint32(13, pose.headRot, true);
   writeHand(view, 17, pose.left, pose.leftRot);
   writeHand(view, 27, pose.right, pose.rightRot);
   view.setUint8(37, pose.grips);
@@ -56,7 +54,7 @@ export function encodePose(pose: Pose): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-function writeHand(view: DataView, at: number, mm: readonly [number, number, number], rot: Quaternion): void {
-  for (let i = 0; i < 3; i++) view.setInt16(at + 2 * i, Math.max(-1024, Math.min(1023, Math.round(mm[i]!))), true);
-  view.setUint32(at + 6, packRotation(rot), true);
+function writeHand(view: DataView, at: number, mm: readonly [number, number, number], rot: number): void {
+  for (let i = 0; i < 3; i++) view.setInt16(at + 2 * i, i16(mm[i]!), true);
+  view.setUint32(at + 6, rot, true);
 }

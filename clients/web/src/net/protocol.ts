@@ -7,7 +7,7 @@ import { decode, encode } from "@msgpack/msgpack";
 import type { Bytes } from "../bytes";
 
 /** First 8 bytes of the protocol's hash; the shard refuses another. Pinned by tests/vectors. */
-export const PROTOCOL = "0000000000000000";
+export const PROTOCOL = "dbeb96ba374435a3";
 
 export type Role = "patient" | "clinician" | "carer" | "student" | "observer" | "operator";
 export type Priority = "high" | "medium" | "low";
@@ -52,7 +52,8 @@ interface Said { kind: "said"; avatar: number; name: string; text: string }
 interface Refused { kind: "refused"; seq: number; code: string; text: string }
 interface WaitingList { kind: "waiting"; waiting: Waiting[] }
 interface YouWait { kind: "you-wait"; room: string; text: string }
-interface ThingTaken { kind: "taken"; thing: number; owner: number; hand: number }
+/** A thing changed hands (`owner` 0: put down); `name` and `what` when it came into the room in a hand. */
+interface ThingTaken { kind: "taken"; thing: number; owner: number; hand: number; name: string; what: string }
 interface Offered { kind: "offered"; thing: number; by: number }
 interface RoomLocked { kind: "locked"; on: boolean }
 export interface InviteMade { kind: "invite"; seq: number; code: string; room: string; role: Role; uses: number; valid_s: number }
@@ -85,7 +86,7 @@ const SERVER: Readonly<Record<number, readonly [ServerMessage["kind"], ...string
   100: ["refused", "seq", "code", "text"],
   101: ["waiting", "waiting"],
   102: ["you-wait", "room", "text"],
-  103: ["taken", "thing", "owner", "hand"],
+  103: ["taken", "thing", "owner", "hand", "name", "what"],
   104: ["offered", "thing", "by"],
   105: ["locked", "on"],
   106: ["invite", "seq", "code", "room", "role", "uses", "valid_s"],
@@ -104,7 +105,7 @@ const NESTED: Readonly<Record<string, readonly string[]>> = {
   things: ["thing", "name", "kind"],
   alarms: ["code", "priority", "text", "active", "acked_by"],
 };
-const DEFAULTS: Readonly<Record<string, unknown>> = { text: "", locked: false, waiting: [], first_bed: 0, muted: false, away: false, acked_by: "" };
+const DEFAULTS: Readonly<Record<string, unknown>> = { text: "", name: "", what: "", locked: false, waiting: [], first_bed: 0, muted: false, away: false, acked_by: "" };
 
 /** What came is no message of this protocol. */
 export class ProtocolError extends Error {}
@@ -200,8 +201,8 @@ export function encodePing(seq: number, stamp: number): Bytes {
 }
 
 /** Ends the session. */
-export function encodeBye(code: string): Bytes {
-  return pack([3, code, ""]);
+export function encodeBye(code: string, text = ""): Bytes {
+  return pack([3, code, text]);
 }
 
 function pack(row: readonly unknown[]): Bytes {

@@ -63,6 +63,17 @@ export function forget(storage: Storage): void {
   storage.removeItem(RESUME_AT);
 }
 
+/** What a hello's proof is a signature of; `secret` is the token's text or the resume secret. */
+export async function helloMessage(secret: Bytes): Promise<Bytes> {
+  return concat(utf8("asclepion/hello/1\0"), await sha256(secret), fromHex(PROTOCOL));
+}
+
+/** The hello frame: by token, or by `resume` when there is one. */
+export async function makeHello(identity: Identity, token: string, resume: Bytes): Promise<Bytes> {
+  const proof = await identity.sign(await helloMessage(resume.length > 0 ? resume : utf8(token)));
+  return encodeHello(fromHex(PROTOCOL), token, resume, identity.publicKey, proof);
+}
+
 /** See the module's head. */
 export class Session {
   state: State = "closed";
@@ -157,13 +168,8 @@ export class Session {
   }
 
   private async hello(socket: WebSocket): Promise<void> {
-    const secret = this.resume.length > 0 ? this.resume : utf8(this.token);
-    const token = this.resume.length > 0 ? "" : this.token;
-    const protocol = fromHex(PROTOCOL);
-    const proof = await this.identity.sign(concat(utf8("asclepion/hello/1\0"), await sha256(secret), protocol));
-    if (this.socket === socket && socket.readyState === WebSocket.OPEN) {
-      socket.send(encodeHello(protocol, token, this.resume, this.identity.publicKey, proof));
-    }
+    const frame = await makeHello(this.identity, this.resume.length > 0 ? "" : this.token, this.resume);
+    if (this.socket === socket && socket.readyState === WebSocket.OPEN) socket.send(frame);
   }
 
   private receive(frame: Bytes): void {

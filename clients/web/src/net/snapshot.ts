@@ -14,7 +14,7 @@ const POSITION_CLASSES = [5, 8, 11] as const;
 const ROTATION_CLASSES = [4, 6, 8] as const;
 const BASELINES_MAX = 4;
 
-/** Row i of every array is the avatar in slot `slot[i]` (in no particular order). Lengths in mm, hands relative to the head, yaw in 1/1024 turn. */
+/** Row i of every array is the avatar in slot `slot[i]`. Lengths in mm, hands relative to the head, yaw in 1/1024 turn. */
 export interface AvatarRows {
   count: number;
   slot: Uint16Array; // (n)
@@ -100,6 +100,7 @@ export class SnapshotDecoder {
 function readKeyframe(bits: BitReader, room: number, tick: number, records: number, thingCount: number): View {
   const avatars = makeRows(records);
   for (let i = 0; i < records; i++) readFull(bits, avatars);
+  checkSlots(avatars, 0, avatars);
   const things = new Map<number, ThingRow>();
   readThings(bits, things, thingCount);
   bits.finish();
@@ -115,12 +116,22 @@ function readDelta(bits: BitReader, base: View, tick: number, newcomers: number,
     const row = copyRow(base.avatars, i, avatars);
     if (code === 1) readChanges(bits, avatars, row);
   }
+  const kept = avatars.count;
   for (let i = 0; i < newcomers; i++) readFull(bits, avatars);
+  checkSlots(avatars, kept, base.avatars);
   const things = new Map(base.things);
   readThings(bits, things, thingCount);
   bits.finish();
   dropUnheld(things, avatars);
   return { room: base.room, tick, keyframe: false, avatars, things };
+}
+
+/** Full records, from row `first` on, have ascending slots; those of a delta are not in its baseline. */
+function checkSlots(rows: AvatarRows, first: number, base: AvatarRows): void {
+  for (let i = first; i < rows.count; i++) {
+    if (i > first && rows.slot[i]! <= rows.slot[i - 1]!) throw new SnapshotError("slots of full records have to ascend");
+    if (base !== rows && base.slot.subarray(0, base.count).includes(rows.slot[i]!)) throw new SnapshotError(`slot ${rows.slot[i]} is in the baseline and new`);
+  }
 }
 
 /** A thing whose holder is not in the view has left it. */
@@ -149,13 +160,13 @@ function readFull(bits: BitReader, rows: AvatarRows): void {
   rows.slot[row] = bits.take(12);
   rows.ack[row] = bits.take(8);
   readAbsolute(bits, rows.head, 3 * row, HEAD_WIDTHS, HEAD_ZERO);
-  rows.headRot[row] = bits.take32();
+  rows.headRot[row] = validRotation(bits.take32());
   rows.yaw[row] = bits.take(10);
   rows.flags[row] = bits.take(8);
   rows.grips[row] = bits.take(8);
   for (let hand = 0; hand < 2; hand++) {
     readAbsolute(bits, rows.hand, 6 * row + 3 * hand, HAND_WIDTHS, HAND_ZERO);
-    rows.handRot[2 * row + hand] = bits.take32();
+    rows.handRot[2 * row + hand] = validRotation(bits.take32());
   }
 }
 
@@ -190,9 +201,14 @@ function readPosition(bits: BitReader, out: Int32Array, at: number, widths: Thre
 
 function readRotation(bits: BitReader, old: number): number {
   const size = bits.take(2);
-  if (size === 3) return bits.take32();
+  if (size === 3) return validRotation(bits.take32());
   const width = ROTATION_CLASSES[size]!;
-  return shiftRotation(old, bits.takeSigned(width), bits.takeSigned(width), bits.takeSigned(width));
+  return validRotation(shiftRotation(old, bits.takeSigned(width), bits.takeSigned(width), bits.takeSigned(width)));
+}
+
+function validRotation(packed: number): number {
+  if (((packed >>> 2) & 1023) === 1023 || ((packed >>> 12) & 1023) === 1023 || packed >>> 22 === 1023) throw new SnapshotError("a rotation field is 1023");
+  return packed;
 }
 
 function readThings(bits: BitReader, things: Map<number, ThingRow>, count: number): void {
@@ -204,6 +220,6 @@ function readThings(bits: BitReader, things: Map<number, ThingRow>, count: numbe
     }
     const position: [number, number, number] = [0, 0, 0];
     readAbsolute(bits, position, 0, HEAD_WIDTHS, HEAD_ZERO);
-    things.set(slot, { slot, owner: -1, hand: 0, position, rotation: bits.take32() });
+    things.set(slot, { slot, owner: -1, hand: 0, position, rotation: validRotation(bits.take32()) });
   }
 }

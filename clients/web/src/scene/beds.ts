@@ -1,6 +1,6 @@
 /** Beds with their patients, name cards, and monitors whose screens are painted by monitor/draw. Owns how they look only. */
 
-import { type BufferGeometry, CanvasTexture, Color, Group, LinearFilter, type Material, Mesh, MeshBasicMaterial, PlaneGeometry, SRGBColorSpace } from "three";
+import { type BufferGeometry, CanvasTexture, Color, Group, LinearFilter, type Material, Mesh, MeshBasicMaterial, PlaneGeometry, SRGBColorSpace, Vector3 } from "three";
 import { drawMonitor, type Shown } from "../monitor/draw";
 import { disposeLabel, makeSprite } from "./labels";
 import { ahead, BED_HEIGHT_M, BED_LENGTH_M, BED_WIDTH_M, type BedPlace, type Layout, monitorPlace, radians } from "./layout";
@@ -50,6 +50,11 @@ export class Beds {
       drawMonitor(each.canvas, picture);
       each.texture.needsUpdate = true;
     });
+  }
+
+  /** Where the beds stand, by row. */
+  centres(): Vector3[] {
+    return this.placed.map(({ place }) => new Vector3(place.at[0], BED_HEIGHT_M, place.at[1]));
   }
 
   /** Frees everything. */
