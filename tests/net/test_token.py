@@ -18,6 +18,7 @@ from server.net import keys, token
 from server.net.addresses import PATH_BYTES_MAX, addresses
 from server.net.token import Claims, TokenDesk, TokenError
 
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PERSON = bytes(16)
 CLAIMS = Claims("ward", "clinician", "Zoë", PERSON, "x" * 40, "code")
