@@ -61,6 +61,7 @@ class Bot:
     again_s: float = 0.0
     pause_s: float = BACKOFF_S
     keyframe: int = -1  # tick of the newest keyframe this bot has got
+    rights: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -254,6 +255,7 @@ class Fleet:
             room = msgspec.structs.replace(scene_decoder.decode(entered.scene), slug=entered.room)
             place = self.places[entered.room_index] = Place(entered.room, room, self.floors.add(make_floor(room)))
         bot.state, bot.room, bot.avatar, bot.keyframe = "in", entered.room_index, entered.avatar, -1
+        bot.rights = frozenset(entered.rights)
         place.things.update({thing.thing & 0xFFF: thing for thing in entered.things})
         place.bots[entered.avatar & 0xFFF] = number
         place.handles[number] = entered.avatar
@@ -261,6 +263,12 @@ class Fleet:
         if self.crowd is not None:
             self.crowd.entered(number, place.floor, (0.0, 0.0))
             self.crowd.resend(number)
+            self._grant(number)
+
+    def _grant(self, number: int) -> None:
+        if self.manners is not None:
+            self.manners.may_grab[number] = "grab" in self.bots[number].rights
+            self.manners.may_speak[number] = "speak" in self.bots[number].rights
 
     def _taken(self, place: Place, thing: int) -> None:
         """A thing brought in from elsewhere has a handle we have not heard of; what it is is not said."""
@@ -314,6 +322,8 @@ class Fleet:
         floor = [self.places[bot.room].floor if bot.state == "in" else 0 for bot in self.bots]
         self.crowd = Crowd(self.floors, np.array(floor), np.zeros((len(self.bots), 2)), self._seed)
         self.manners = Manners(self.crowd, self._seed, habits)
+        for number in range(len(self.bots)):
+            self._grant(number)
         for place in self.places.values():
             if place.view is not None:
                 _hear(self.crowd, place, place.view)

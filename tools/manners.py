@@ -73,6 +73,8 @@ class Manners:
         self.habits = habits or Habits()
         self.dice = np.random.Generator(np.random.PCG64([seed, 1]))
         n = len(crowd)
+        self.may_grab = np.ones(n, np.bool_)  # as the server says, by bot
+        self.may_speak = np.ones(n, np.bool_)
         self._leave_s = self.dice.uniform(0.0, 3.0, n)  # when one tires of standing here
         self._hush_s = np.zeros(n)  # when one stops talking
         self._down_s = np.zeros(n)  # when a raised, pointing or outstretched hand comes down
@@ -98,7 +100,7 @@ class Manners:
         """Somebody holds a thing out to the bot: reach for it and take it."""
         m = self.crowd.minds
         free = np.nonzero(~m.holding[bot])[0]
-        if not len(free):
+        if not len(free) or not self.may_grab[bot]:
             return []
         self._reach(bot)
         return [Act(bot, "grab", thing=thing, hand=int(free[-1]))]
@@ -118,7 +120,7 @@ class Manners:
         company = self._company(bot, sight)
         self._attend(bot, company)
         acts = self._take_word(bot, company)
-        if self.dice.random() < self.habits.handle_things:
+        if self.may_grab[bot] and self.dice.random() < self.habits.handle_things:
             acts += self._things(bot, company, sight)
         return acts
 
@@ -153,7 +155,7 @@ class Manners:
     def _take_word(self, bot: int, company: Ints) -> list[Act]:
         m, h, now = self.crowd.minds, self.habits, self.crowd.now_s
         draw = self.dice.random(4)
-        if not len(company) or m.talking[bot]:
+        if not len(company) or m.talking[bot] or not self.may_speak[bot]:
             return []
         if m.talking[company].any():
             if draw[0] < h.raise_hand:
@@ -175,9 +177,10 @@ class Manners:
         held = np.nonzero(m.holding[bot])[0]
         if len(held):
             hand = int(held[0])
-            if len(company) and self.dice.random() < 0.7:
+            takers = company[self.may_grab[company]]
+            if len(takers) and self.dice.random() < 0.7:
                 self._reach(bot)
-                return [Act(bot, "offer", hand=hand, to=sight.handles[int(company[0])])]
+                return [Act(bot, "offer", hand=hand, to=sight.handles[int(takers[0])])]
             self._reach(bot)
             return [Act(bot, "release", hand=hand)] if self.dice.random() < 0.3 else []
         if sum(thing.owner in sight.bots for thing in sight.things) >= self.habits.things_max:

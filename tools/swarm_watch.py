@@ -61,6 +61,7 @@ class Watch:
         self.poses = self.frame_bytes = self.frame_avatars = 0
         self.seen: list[Seen] = []
         self.now_got = np.zeros(count, np.int64)  # ticks got by each bot since the window began, for the live line
+        self._over = False  # the window is: totals stand still, arrays still take what belongs to it
         self._base = -1
         self._got_ns = np.zeros((count, FIRST_CAPACITY), np.int64)
         self._bytes_in = np.zeros(FIRST_CAPACITY, np.int64)
@@ -76,17 +77,19 @@ class Watch:
         self.now_got[:] = 0
         self.seen.clear()
         self._acks.clear()
+        self._over = False
 
     def end(self) -> None:
         """The window ends with the newest tick."""
         self.last = self.newest
+        self._over = True
 
     # --- Observer -----------------------------------------------------------------------------------------------------
 
     def sent(self, bot: int, seq: int, now_ns: int) -> None:
         """See Observer."""
         self._sent_ns[bot, seq & 255] = now_ns
-        self.poses += 1
+        self.poses += not self._over
 
     def got(self, bot: int, room: int, tick: int, size: int, at_ns: int) -> None:
         """See Observer."""
@@ -105,8 +108,9 @@ class Watch:
 
     def saw(self, view: View, bots: dict[int, int], frame_bytes: int) -> None:
         """See Observer."""
-        self.frame_bytes += frame_bytes
-        self.frame_avatars += len(view.rows)
+        if not self._over:
+            self.frame_bytes += frame_bytes
+            self.frame_avatars += len(view.rows)
         if view.tick % self.every == 0:
             self.seen.append(Seen(view.room, view.tick, view.rows.astype(np.uint32), view.things.astype(np.uint32)))
         members = self._members.get(view.room, [])
