@@ -50,4 +50,3 @@ def verify_receipt(data: bytes, leaf: bytes, key: VerifierKey) -> tuple[int, Che
     checkpoint = open_checkpoint(receipt.checkpoint, key)
     verify_inclusion(leaf, receipt.index, checkpoint.size, receipt.path, checkpoint.root)
     return receipt.index, checkpoint
-

@@ -196,7 +196,7 @@ def test_a_database_that_may_not_grow_is_a_full_disk(logs: Logs, ana: Author) ->
     known = logs.fill(writer, ana, 10)
     pages = writer._store._db.execute("PRAGMA page_count").fetchone()[0]
     writer._store._db.execute(f"PRAGMA max_page_count={pages + 2}")
-    refused = []
+    refused: list[Refuse] = []
     while not refused:
         group = [ana.note() for _ in range(20)]
         answers = writer.record(group)

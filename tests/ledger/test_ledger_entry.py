@@ -4,6 +4,7 @@ from typing import Any
 
 import cbor2
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,7 +140,7 @@ def test_a_changed_byte_is_refused_or_fails_the_signature(at: int, change: int, 
     data = NOTE[:at] + (b"" if cut else bytes((NOTE[at] ^ change,))) + NOTE[at + 1 :]
     with pytest.raises(EntryError):
         verify(open_entry(data), PUBLIC)
-    with pytest.raises((ValueError, IndexError, checker.InvalidSignature)):
+    with pytest.raises((ValueError, IndexError, InvalidSignature)):
         _, _, signed, signature = checker.parse_entry(data)
         KEY.public_key().verify(signature, signed)
 
@@ -163,7 +164,8 @@ def test_whatever_is_accepted_is_the_one_encoding(data: st.DataObject) -> None:
     [
         {"type": "consent"}, {"version": 2}, {"patient": b""}, {"patient": bytes(15)}, {"actor": bytes(15)},
         {"prev": bytes(32)}, {"patient_seq": 1}, {"purpose": ""}, {"purpose": "x" * 33}, {"purpose": "a b"},
-        {"compartment": "ä"}, {"commit": bytes(32)}, {"ct_hash": bytes(32)}, {"extra": bytes(16)}, {"epoch": -1},
+        {"compartment": "ä"}, {"commit": b""}, {"ct_hash": b""}, {"commit": b"", "ct_hash": b""}, {"epoch": -1},
+        {"extra": bytes(16)},
         {"time_ms": INT_MAX + 1}, {"consent_index": -2}, {"rules_hash": bytes(31)}, {"type": "key"},
     ],
 )  # fmt: skip
@@ -171,11 +173,8 @@ def test_an_entry_that_breaks_a_rule_is_not_signed(changes: dict[str, Any]) -> N
     sealed = seal_content(b"{}", bytes(32), bytes(12), bytes(32))
     good = Entry("order", 1, 1, fingerprint(PUBLIC), patient=bytes(16), commit=sealed.commit, ct_hash=sealed.ct_hash)
     sign(good, KEY, 0)
-    bad = good._replace(**changes) if changes.keys() - {"commit", "ct_hash"} else good._replace(
-        **{"commit": b"", "ct_hash": b""} | changes
-    )
     with pytest.raises(EntryError):
-        sign(bad, KEY, 0)
+        sign(good._replace(**changes), KEY, 0)
 
 
 def test_keys_that_sign_anything_are_refused() -> None:

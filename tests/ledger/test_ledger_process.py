@@ -161,7 +161,7 @@ def test_a_second_ledger_on_the_directory_ends_with_one_line(running: Running) -
 def test_rubbish_is_dropped_and_others_are_served(running: Running) -> None:
     running.start()
     running.answers(lambda a: isinstance(a, StatusIs))
-    rude = zmq.Context.instance().socket(zmq.DEALER)
+    rude: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
     rude.setsockopt(zmq.LINGER, 0)
     rude.connect(running.address)
     bad_text = b"\x93\x01\x01\xc4\x01\xff"
@@ -181,7 +181,7 @@ def test_rubbish_is_dropped_and_others_are_served(running: Running) -> None:
 def fill_until_refused(running: Running, crowd: list[Author], acks: dict[bytes, int]) -> Refuse:
     sent = 0
     while True:
-        while running.link.waiting < 50:
+        while running.link.waiting < 20:
             one = crowd[sent % len(crowd)]
             order = one.order(os.urandom(16), 0, b"")
             running.link.submit(order.entry, order.blob, os.urandom(4000))
@@ -205,7 +205,7 @@ def check_after_trouble(running: Running, logs: Logs, acks: dict[bytes, int], re
 
 
 def test_a_file_that_may_not_grow_stops_the_ledger_and_loses_nothing(running: Running, logs: Logs) -> None:
-    running.start(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)))
+    running.start(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)))
     crowd = [running.enrol(author(number)) for number in range(1, 9)]
     acks: dict[bytes, int] = {}
     refusal = fill_until_refused(running, crowd, acks)
@@ -216,9 +216,13 @@ def test_a_file_that_may_not_grow_stops_the_ledger_and_loses_nothing(running: Ru
 def test_a_full_disk_stops_the_ledger_and_loses_nothing(running: Running, logs: Logs) -> None:
     disk = running.folder / "ledger"
     disk.mkdir(mode=0o700)
-    mounted = os.geteuid() == 0 and shutil.which("mount") is not None and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(disk)], capture_output=True, check=False
-    ).returncode
+    mounted = (
+        os.geteuid() == 0
+        and shutil.which("mount") is not None
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], capture_output=True, check=False
+        ).returncode
+    )
     if not mounted:
         pytest.skip("a small file system can be mounted by root only")
     try:

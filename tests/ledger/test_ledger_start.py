@@ -41,6 +41,10 @@ def rewrite_entry(folder: Path) -> None:
     sql(folder, "UPDATE entries SET entry = ?, leaf = ? WHERE number = 4", b"other", leaf_hash(b"other"))
 
 
+def text_database(folder: Path) -> None:
+    (folder / "entries.db").write_text("text" * 1000)
+
+
 def flip_head(folder: Path) -> None:
     head = folder / "head"
     head.write_bytes(head.read_bytes().replace(b"\n11\n", b"\n10\n"))
@@ -52,7 +56,7 @@ HARMS: dict[str, tuple[Callable[[Path], None], str]] = {
     "the head is gone": (lambda f: (f / "head").unlink(), "no head was signed"),
     "the head was changed": (flip_head, "not of this log"),
     "the database is gone": (lambda f: (f / "entries.db").unlink(), "entries.db is missing"),
-    "the database is text": (lambda f: (f / "entries.db").write_text("text" * 1000) and None, "cannot open"),
+    "the database is text": (text_database, "cannot open"),
     "the last entry is gone": (lambda f: sql(f, "DELETE FROM entries WHERE number = 10"), "entries are missing"),
     "an entry is gone": (lambda f: sql(f, "DELETE FROM entries WHERE number = 4"), "entry 4 is missing"),
     "a byte of an entry": (flip_entry, "not those written"),
