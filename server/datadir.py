@@ -28,9 +28,7 @@ def check_version(data: Path) -> None:
     try:
         if not mark.exists():
             if data.is_dir() and any(child.name not in ("run", "lost+found") for child in data.iterdir()):
-                raise DataError(
-                    f"{data} has files but no VERSION, so it is no data directory of ours: give another --data"
-                )
+                raise DataError(f"{data} has files but no VERSION, so it is not a data directory: give another --data")
             return
         found = mark.read_text()[:40].strip()
     except (OSError, UnicodeDecodeError) as error:

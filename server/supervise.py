@@ -1,7 +1,7 @@
 """Runs ledger, shard and edge as three child processes of this interpreter, and brings back one that dies.
 
 Owns the children and the lock of the data directory. Never speaks to the world: what the banner shows is what each
-child wrote when it became ready. A child that ends with USAGE_STATUS met an operator's mistake: then everything is stopped.
+child wrote when it became ready. A child that ends with USAGE_STATUS met an operator's mistake: then all is stopped.
 Children notice the end of this process by the end of their standard input.
 """
 
@@ -74,13 +74,15 @@ class Child:
         self.name = name
         self.data = Path(config.data)
         self.process: asyncio.subprocess.Process | None = None
-        self.pause_s = BACKOFF_S
+        self.pause_s = BACKOFF_S / 2
+        self.starts = 0
         self._environment = dict(os.environ) | to_environment(config)
         self._environment.pop("ASCLEPION_CONFIG", None)
 
     async def start(self) -> None:
         """Start it; it reads its settings from the environment and ends when our end of its input closes."""
         forget_ready(self.data, self.name)
+        self.starts += 1
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "server", self.name, "--supervised",
             stdin=asyncio.subprocess.PIPE, env=self._environment, start_new_session=True,
@@ -140,7 +142,10 @@ class Supervisor:
         while not self._stopping.is_set():
             began = time.monotonic()
             await child.start()
+            back = asyncio.create_task(self._tell_back(child)) if child.starts > 1 else None
             status = await child.wait()
+            if back is not None:
+                back.cancel()
             if self._stopping.is_set():
                 return
             if status == USAGE_STATUS:
@@ -150,6 +155,11 @@ class Supervisor:
             pause_s = child.next_pause_s(time.monotonic() - began)
             say(f"{child.name} ended ({_ending(status)}); starting it again in {pause_s:.1f} s")
             await self._nap(pause_s)
+
+    async def _tell_back(self, child: Child) -> None:
+        while read_ready(self.data, child.name) is None:
+            await asyncio.sleep(READY_POLL_S)
+        say(f"{child.name} is back")
 
     async def _nap(self, pause_s: float) -> None:
         try:
@@ -195,8 +205,9 @@ def banner(config: Config, facts: dict[str, dict[str, object]]) -> list[str]:
     """What to open, from what the edge (url, admin) and the shard (invites, feeds) wrote when they became ready."""
     url, admin = facts["edge"]["url"], facts["edge"]["admin"]
     lines = ["", "Asclepion is up. Open one of these in a browser:"]
-    for row in _rows(facts["shard"].get("invites")):
-        lines.append(f"  {row['role']:<10} {url}/r/{row['room']}#{row['code']}")
+    rows = list(_rows(facts["shard"].get("invites")))
+    lines += [f"  {row['role']:<10} {url}/r/{row['room']}#{row['code']}" for row in rows]
+    lines += [] if rows else [f"  {'page':<10} {url}/ (needs an invite)"]
     lines += ["", f"  {'admin':<10} {admin}/readyz", f"  {'native':<10} {config.native}"]
     lines += [f"  {'data':<10} {Path(config.data).resolve()}"]
     for row in _rows(facts["shard"].get("feeds")):
