@@ -47,6 +47,9 @@ def type_text(kind: object) -> str:
         return " | ".join(f'"{a}"' if isinstance(a, str) else str(a) for a in args)
     if origin is list:
         return f"[{type_text(args[0])}]"
+    if origin in (tuple, dict):
+        inner = ", ".join(type_text(a) for a in args)
+        return f"({inner})" if origin is tuple else f"map of {inner}"
     if origin in (types.UnionType, typing.Union):
         return " or ".join("nil" if a is type(None) else type_text(a) for a in args)
     names = {int: "int", float: "number", str: "str", bytes: "bin", bool: "bool"}
