@@ -8,7 +8,6 @@ Lengths and ranges are declared here and enforced at the border by the decoder. 
 
 from typing import Annotated, Literal, NamedTuple
 
-import msgspec
 from msgspec import Meta, Struct
 
 Role = Literal["patient", "clinician", "carer", "student", "observer", "operator"]
@@ -146,8 +145,8 @@ class AckAlarm(Wire, tag=29):
 class PlaceOrder(Wire, tag=30):  # becomes OrderSigned in the shard before it is journalled
     """A clinical order: the signed ledger entry and what it commits to.
 
-    `content` is the FHIR R4 resource (JSON) that says what is ordered; `entry` is a tagged COSE_Sign1 whose payload holds
-    commit = HMAC-SHA256(salt, content) and ct_hash = SHA-256(nonce || AES-256-GCM(key, nonce, content)). See PROTOCOL.md.
+    `content` is the FHIR R4 resource (JSON) that says what is ordered; `entry` is a tagged COSE_Sign1 whose payload
+    holds commit = HMAC-SHA256(salt, content) and ct_hash = SHA-256(nonce || AES-256-GCM(key, nonce, content)).
     """
 
     seq: U32
@@ -170,7 +169,7 @@ class Enrol(Wire, tag=31):  # becomes EnrolSigned in the shard
 
 
 class Join(Wire, tag=64):
-    """A verified person comes in. `person` is the fingerprint of their signing key, `resume_hash` SHA-256 of their secret."""
+    """A verified person comes in. `person`: fingerprint of their key, `resume_hash`: SHA-256 of their secret."""
 
     name: PersonName
     role: Role
@@ -197,7 +196,7 @@ class Leave(Wire, tag=67):
 
 
 class Redeem(Wire, tag=68):
-    """Use an invite once. `request` comes back in the event; `person` as in Join; `now_s` is Unix time for its expiry."""
+    """Use an invite once. `request` comes back in the event; `person` as in Join; `now_s` is Unix time, for expiry."""
 
     request: U53
     code: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -238,7 +237,7 @@ class DeviceBlock(Wire, tag=71):
 
 
 class OrderSigned(Wire, tag=74):
-    """A PlaceOrder whose entry, commitment, ciphertext and chain the shard found right; `leaf` is the entry's leaf hash.
+    """A PlaceOrder whose entry, commitment, ciphertext and chain the shard found right; `leaf`: the entry's leaf hash.
 
     `client` of the command is the asker. `blob` and `wrapped_key` go to the ledger with the entry, off the log.
     """
@@ -261,7 +260,7 @@ class EnrolSigned(Wire, tag=75):
 
 
 class AccessRecorded(Wire, tag=73):
-    """The `access` entry of `viewer` (client number) for `bed` is durable at `index`: the bed's monitor opens to them."""
+    """The `access` entry of `viewer` (client number) for `bed` is durable at `index`: its monitor opens to them."""
 
     viewer: U32
     bed: Bed
@@ -283,8 +282,8 @@ Asked = (
     | AckAlarm
 )  # fmt: skip
 Internal = (
-    Join | Detach | Resume | Leave | Redeem | Recorded | Unrecorded | DeviceBlock | SetInvite | OrderSigned | EnrolSigned
-    | AccessRecorded
+    Join | Detach | Resume | Leave | Redeem | Recorded | Unrecorded | DeviceBlock | SetInvite | OrderSigned
+    | EnrolSigned | AccessRecorded
 )  # fmt: skip
 Body = Asked | Internal
 

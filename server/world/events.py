@@ -5,6 +5,8 @@ Owns the shape of events. `Event.audience` says who may know; the shard turns th
 
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from server.world.commands import ROLES, Role, Wire
 
 __all__ = ["ROLES", "Audience", "Event"]
@@ -38,7 +40,7 @@ class ThingInfo(Wire):
 
 
 class RoomEntered(Wire, tag=96):
-    """To the person who came in: where they are, who and what is there. `scene` is the room file as MessagePack (PROTOCOL.md)."""
+    """To the person who came in: where they are, who and what is there. `scene` is the room file as MessagePack."""
 
     room: str
     room_index: int
@@ -47,9 +49,9 @@ class RoomEntered(Wire, tag=96):
     scene: bytes
     people: list[Person]
     things: list[ThingInfo]
-    rights: list[str]  # of: speak, see_twin, order, grab, moderate
+    rights: list[str]  # of: speak, see_twin, order, grab, moderate, admit, invite
     locked: bool = False
-    waiting: list[Waiting] = []  # only for those who may admit
+    waiting: list[Waiting] = msgspec.field(default_factory=list)  # only for those who may admit
     first_bed: int = 0  # world bed index of the scene's first bed; the others follow in file order
 
 
@@ -75,7 +77,7 @@ class Said(Wire, tag=99):
 
 
 class Refused(Wire, tag=100):
-    """The asker's message `seq` was refused: a stable `code` and a sentence that says what was got and what is allowed."""
+    """The asker's message `seq` was refused: a stable `code` and a sentence with what was got and what is allowed."""
 
     seq: int
     code: str
@@ -96,11 +98,13 @@ class YouWait(Wire, tag=102):
 
 
 class ThingTaken(Wire, tag=103):
-    """A thing changed hands: `owner` 0 means put down."""
+    """A thing changed hands, or came into the room in a hand: `owner` 0 means put down."""
 
     thing: int
     owner: int
     hand: int
+    name: str = ""
+    kind: str = ""
 
 
 class Offered(Wire, tag=104):
@@ -138,7 +142,7 @@ class Alarm(Wire):
 
 
 class BedVitals(Wire, tag=107):
-    """A bed's numbers, once a second and at once when an alarm changes. To its viewers only. None: no value, never a guess."""
+    """A bed's numbers, once a second and at once when an alarm changes. To its viewers only. None: no value."""
 
     bed: int
     tick: int
@@ -159,7 +163,7 @@ class BedVitals(Wire, tag=107):
 
 
 class BedAccess(Wire, tag=108):
-    """To a viewer: the bed's monitor is open to them, from ledger entry `index` on, and what an order there must carry."""
+    """To a viewer: the bed's monitor is open to them from ledger entry `index` on, and what an order must carry."""
 
     bed: int
     index: int
@@ -176,7 +180,7 @@ class BedChain(Wire, tag=109):
 
 
 class OrderState(Wire, tag=110):
-    """To the asker, and as `Care` to the viewers: what became of an order. On "recorded", `proof` is a tlog-proof text."""
+    """To the asker (viewers get `Care`): what became of an order. On "recorded", `proof` is a tlog-proof text."""
 
     seq: int
     bed: int
@@ -216,7 +220,7 @@ class WaveFrame(NamedTuple):
     frame: bytes
 
 
-# --- for the shard only ------------------------------------------------------------------------------------------------
+# --- for the shard only ----------------------------------------------------------------------------------------------
 
 
 class Redeemed(NamedTuple):
@@ -233,7 +237,7 @@ class Redeemed(NamedTuple):
 
 
 class ToRecord(NamedTuple):
-    """An accepted clinical event waits for its ledger entry. What waits under `leaf` moves on by Recorded or Unrecorded."""
+    """An accepted clinical event waits for its entry. What waits under `leaf` moves on by Recorded or Unrecorded."""
 
     leaf: bytes
     entry: bytes
@@ -242,7 +246,7 @@ class ToRecord(NamedTuple):
 
 
 class ToAccess(NamedTuple):
-    """A viewer may see a bed once an `access` entry says so: the shard writes and signs it, then answers AccessRecorded.
+    """A viewer may see a bed once an `access` entry says so: the shard writes it, signs it, answers AccessRecorded.
 
     Emitted again every `access_retry_ticks` while unanswered, so a ledger that was down is made good.
     """
@@ -260,10 +264,10 @@ class SessionOver(NamedTuple):
 
 
 class Audience(NamedTuple):
-    """Who an event is for. kind: "client" (index = client), "room" (room index), "bed" (viewers of the bed), "shard"."""
+    """Who an event is for. kind: "client" (index: client), "room" (room index), "bed" (its viewers), "shard"."""
 
     kind: Literal["client", "room", "bed", "shard"]
-    index: int
+    index: int  # type: ignore[assignment]  # a tuple's own `index` is not used
 
 
 class Event(NamedTuple):

@@ -1,6 +1,6 @@
 """A room as integers: where its walls, furniture, doors, seats and things are, in mm. Made once from `scene.Room`.
 
-Owns the geometry that room files imply: which parts stand in the way, where one arrives at a door, what a thing rests on.
+Owns the geometry that room files imply: what stands in the way, where one arrives at a door, what a thing rests on.
 Never changes after it was made; never moves anybody.
 """
 
@@ -64,7 +64,7 @@ class RoomPlan(NamedTuple):
     """One room, ready for the tick."""
 
     room: Room
-    index: int
+    number: int  # the room's index
     scene: bytes  # the room file as MessagePack, as clients get it
     blocks: tuple[Block, ...]
     doors: tuple[DoorWay, ...]
@@ -146,9 +146,9 @@ def floor_of(plans: Sequence[RoomPlan]) -> Floor:
     rows: list[tuple[int, int, int, int]] = []
     for plan in plans:
         half_x, half_z = mm(plan.room.size_m[0] / 2), mm(plan.room.size_m[2] / 2)
-        bounds[plan.index] = (-half_x, -half_z, half_x, half_z)
+        bounds[plan.number] = (-half_x, -half_z, half_x, half_z)
         rows += [(block.x0, block.z0, block.x1, block.z1) for block in plan.blocks]
-        first[plan.index + 1] = len(rows)
+        first[plan.number + 1] = len(rows)
     height = np.array([mm(plan.room.size_m[1]) for plan in plans], np.int32)
     return Floor(bounds, height, np.array(rows, np.int32).reshape(-1, 4), first)
 
@@ -164,7 +164,7 @@ def wall_between(plan: RoomPlan, x0: int, z0: int, x1: int, z1: int) -> bool:
 
 
 def _crosses(block: Block, x: int, z: int, dx: int, dz: int) -> bool:
-    """Liang-Barsky clipping of the way x + t dx, z + t dz, 0 <= t <= 1, with t as fractions (numerator, denominator)."""
+    """Liang-Barsky clipping of the way x + t dx, z + t dz, 0 <= t <= 1; t is a fraction (numerator, denominator)."""
     enter, leave = (0, 1), (1, 1)
     for way, room in ((-dx, x - block.x0), (dx, block.x1 - x), (-dz, z - block.z0), (dz, block.z1 - z)):
         if way == 0:

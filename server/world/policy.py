@@ -32,7 +32,7 @@ INVITABLE: dict[Role, frozenset[Role]] = {
 
 
 def granted(room: Room, right: Right) -> list[Role]:
-    """The roles a room's file grants a right to. Who acknowledges must see the twin; who admits or invites must get in."""
+    """The roles a room's file grants a right to. Acknowledging needs sight of the twin, inviting entry."""
     match right:
         case "enter":
             return room.enter

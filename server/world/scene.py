@@ -1,4 +1,4 @@
-"""The shape of a room file: what an operator writes (TOML) and what a client is sent to build the scene (MessagePack map).
+"""The shape of a room file: what an operator writes (TOML) and what a client is sent to build the scene (MessagePack).
 
 Owns the types and their plain ranges. `world.rooms` reads the files and checks what types cannot say.
 Axes: x right, y up, z towards the viewer, metres; the room spans -size/2 .. size/2 on x and z and 0 .. height on y.
@@ -16,7 +16,9 @@ Size = Annotated[float, Meta(gt=0.0, le=64.0)]
 Degrees = Annotated[float, Meta(ge=-360.0, le=360.0)]
 Label = Annotated[str, Meta(min_length=1, max_length=60)]
 RoomKind = Literal["lobby", "consult", "ward", "theatre", "rehab", "lecture"]
-BoxKind = Literal["desk", "table", "chair", "cabinet", "screen", "plant", "counter", "bench", "podium", "machine", "block"]
+BoxKind = Literal[
+    "desk", "table", "chair", "cabinet", "screen", "plant", "counter", "bench", "podium", "machine", "block"
+]
 ThingKind = Literal["clipboard", "stethoscope", "cup", "ball", "syringe", "tablet", "pen", "model", "box"]
 
 
