@@ -1,7 +1,7 @@
 """What the ledger costs: `python -m tools.bench_ledger`, and a section of the benches.
 
 Owns the measurements of the primitives, of the writer by itself (one order at a time, and in full groups), of the
-offline check, and of the real process over its socket. Writes into a temporary folder below the current one. Never asserts.
+offline check, and of the real process over its socket. Writes into a temporary folder below the current one.
 """
 
 import os
