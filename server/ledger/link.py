@@ -116,7 +116,7 @@ class LedgerLink:
         """Ask what the patient's next entry must carry; ask again if no ChainIs comes."""
         return self._send(Chain(self._next(), patient))
 
-    def find_key(self, actor: bytes) -> int:
+    def ask_key(self, actor: bytes) -> int:
         """Ask for the kid of a fingerprint; ask again if no KeyIs comes."""
         return self._send(FindKey(self._next(), actor))
 

@@ -135,7 +135,7 @@ def test_questions_are_answered_and_a_stop_is_clean(running: Running, logs: Logs
     running.link.ask_chain(patient)
     chain = next(a for a in running.answers(lambda a: isinstance(a, ChainIs)) if isinstance(a, ChainIs))
     assert (chain.next_seq, chain.prev) == (ack.patient_seq, ack.prev) == (1, ack.leaf)
-    running.link.find_key(ana.actor)
+    running.link.ask_key(ana.actor)
     key = next(a for a in running.answers(lambda a: isinstance(a, KeyIs)) if isinstance(a, KeyIs))
     assert (key.actor, key.index) == (ana.actor, 0)
     running.answers(lambda a: isinstance(a, StatusIs) and a.size == 2)
