@@ -15,7 +15,12 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 FOLDERS = ("sim", "twin", "world")
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = (  # callees first: who calls them finds them compiled
+    "server.sim.rotation",
+    "server.sim.motion",
+    "server.sim.snapshot",
+    "server.sim.physiology.body",
+)
 
 
 def kernel_sources(package: Path = PACKAGE) -> Iterator[Path]:
