@@ -17,8 +17,8 @@ from server.net.hello import make_hello
 from server.net.messages import Bye, Welcome, encoder, server_decoder
 from server.sim.rows import BIAS
 from server.sim.snapshot import NoBaseline, View, decode
-from server.world.commands import Go, Grab, Offer, Release, Role, Say
-from server.world.events import Offered, Refused, RoomEntered, ThingInfo, ThingTaken, YouWait
+from server.world.commands import Admit, Go, Grab, Offer, Release, Role, Say
+from server.world.events import Offered, Refused, RoomEntered, ThingInfo, ThingTaken, Waiting, WaitingList, YouWait
 from server.world.scene import Room
 from tools.floors import Floors, make_floor
 from tools.lines import Lines
@@ -143,6 +143,7 @@ class Fleet:
         self.crowd: Crowd | None = None
         self.manners: Manners | None = None
         self.on_refused: Callable[[int, str], None] = lambda bot, code: None  # bot, code of the refusal
+        self.on_waiting: Callable[[int, list[Waiting]], None] = lambda bot, waiting: None  # a bot that may admit
         self._mint, self._seed, self._dt_s, self._clock_ns = mint, seed, 1.0 / hz, clock_ns
         self._dice = np.random.Generator(np.random.PCG64([seed, 2]))
         self._next_s = 0.0
@@ -234,6 +235,8 @@ class Fleet:
             case Refused():
                 self.counters[f"refused_{message.code}"] += 1
                 self.on_refused(number, message.code)
+            case WaitingList():
+                self.on_waiting(number, message.waiting)
             case YouWait() if message.room:
                 self.counters["waiting"] += 1
             case Bye():
@@ -243,6 +246,8 @@ class Fleet:
 
     def _bye(self, number: int, code: str, now_s: float) -> None:
         bot = self.bots[number]
+        if bot.state == "out":
+            return  # an answer to what was on its way before
         if bot.state == "opening" or code in GONE_CODES:
             bot.resume = b""
         self._out(number, now_s, f"bye_{code}")
@@ -388,7 +393,7 @@ class Fleet:
                 bot.state = "out"
 
 
-def _body(act: Act, seq: int) -> Say | Grab | Release | Offer | Go:
+def _body(act: Act, seq: int) -> Say | Grab | Release | Offer | Go | Admit:
     match act.kind:
         case "say":
             return Say(seq, act.text)
@@ -400,6 +405,8 @@ def _body(act: Act, seq: int) -> Say | Grab | Release | Offer | Go:
             return Offer(seq, 1 if act.hand else 0, act.to)
         case "go":
             return Go(seq, act.text)
+        case "admit":
+            return Admit(seq, act.to, True)
 
 
 def _hear(crowd: Crowd, place: Place, view: View) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tools.minds import Crowd, Ints
 
-ActKind = Literal["say", "grab", "release", "offer", "go"]
+ActKind = Literal["say", "grab", "release", "offer", "go", "admit"]
 NEAR_M = 1.6  # standing together
 GRAB_M = 0.9
 LINES = (

@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError
 
 from server.config import Config
 from server.world.commands import Role
+from server.world.events import Waiting
 from tools.access import AccessError, Pass
 from tools.fleet import Fleet, Member, Nobody
 from tools.lines import NativeLines
@@ -35,7 +36,7 @@ PEOPLE: tuple[tuple[str, Role], ...] = (
     ("Tom Becker", "student"), ("Aisha Rahman", "student"), ("Dr Ines Moreau", "clinician"), ("Kwame Boateng", "carer"),
 )  # fmt: skip
 HABITS = Habits(
-    wander=False, talk=0.3, say=0.12, raise_hand=0.04, handle_things=0.2, things_max=1, kinds=("clipboard", "")
+    wander=False, talk=0.3, say=0.3, raise_hand=0.04, handle_things=0.2, things_max=1, kinds=("clipboard", "")
 )
 
 app = App(name="tools.wardround", help=__doc__)
@@ -61,7 +62,7 @@ class WardRound:
     def __init__(self, count: int, endpoint: str, door: Pass, seed: int) -> None:
         self.lines = NativeLines(endpoint, door.server_key, count)
         self.fleet = Fleet(party(count), self.lines, door.mint, Nobody(), seed, POSE_HZ, time.monotonic_ns)
-        self.fleet.on_refused = self._refused
+        self.fleet.on_refused, self.fleet.on_waiting = self._refused, self._waiting
         self.round = Round(seed)
         self._asked: dict[int, str] = {}  # the room whose door a bot asked for last
         self._plan_s = 0.0
@@ -108,6 +109,13 @@ class WardRound:
         room = self._asked.pop(bot, "")
         if room:
             self.round.refused(bot, room)
+
+    def _waiting(self, bot: int, waiting: list[Waiting]) -> None:
+        """Let in who belongs to the round; people are for people to admit."""
+        ours = {other.avatar for other in self.fleet.bots if other.state == "in"}
+        for person in waiting:
+            if person.avatar in ours:
+                self.fleet.ask(Act(bot, "admit", to=person.avatar))
 
     def stop(self) -> None:
         """Say goodbye and close."""
