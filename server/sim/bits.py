@@ -1,7 +1,7 @@
 """A bit stream in 64-bit words, least significant bit first: the byte view of the words is the wire's order.
 
-Owns putting and getting fields of 1 to 32 bits. Never checks bounds: callers make the words long enough
-(`words_for`) and compare the position with the true length afterwards.
+Owns putting fields of 1 to 63 bits and getting fields of 1 to 32. Never checks bounds: callers make the words long
+enough (`words_for`) and compare the position with the true length afterwards.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def words_for(bits: int) -> Words:
 
 @njit(cache=True)
 def put(words: Words, at: int, value: int, bits: int) -> int:
-    """Write the low `bits` (1..32) of `value` at bit `at` of zeroed words; the position after it."""
+    """Write the low `bits` (1..63) of `value` at bit `at` of zeroed words; the position after it."""
     word, shift = at >> 6, at & 63
     low = np.uint64(value & ((1 << bits) - 1))
     words[word] |= low << np.uint64(shift)

@@ -9,6 +9,7 @@ from server.sim.bits import Words, put
 from server.sim.rows import (
     CHANGED,
     CODE_BITS,
+    COLUMNS,
     GONE,
     GROUP_COUNT,
     GROUPS,
@@ -23,21 +24,29 @@ from server.sim.rows import (
     Rows,
 )
 
+PIECE_BITS = 63  # what `put` takes at once
+
 
 @njit(cache=True)
-def put_row(row: Rows, words: Words, at: int) -> int:
-    """Write the full record of one avatar; the position after it."""
-    for column in range(row.shape[0]):
-        at = put(words, at, row[column], WIDTH[column])
-    return at
+def put_row(rows: Rows, row: int, words: Words, at: int) -> int:
+    """Write the full record of one avatar; the position after it. Neighbouring columns go out in one piece."""
+    piece, size = 0, 0
+    for column in range(COLUMNS):
+        width = WIDTH[column]
+        if size + width > PIECE_BITS:
+            at = put(words, at, piece, size)
+            piece, size = 0, 0
+        piece |= (rows[row, column] & ((1 << width) - 1)) << size
+        size += width
+    return put(words, at, piece, size)
 
 
 @njit(cache=True)
 def put_full(rows: Rows, words: Words) -> int:
     """Write the full records of all avatars from bit 0 on; the position after them."""
     at = 0
-    for i in range(rows.shape[0]):
-        at = put_row(rows[i], words, at)
+    for row in range(rows.shape[0]):
+        at = put_row(rows, row, words, at)
     return at
 
 
@@ -58,69 +67,64 @@ def put_things(rows: Rows, words: Words, at: int) -> int:
 
 
 @njit(cache=True)
-def put_position(old: Rows, new: Rows, first: int, words: Words, at: int) -> int:
+def put_position(old: Rows, i: int, new: Rows, j: int, first: int, words: Words, at: int) -> int:
     """Write three columns as differences of the smallest class that holds them, or in full."""
-    low, high = new[first] - old[first], new[first] - old[first]
-    for axis in range(1, 3):
-        change = new[first + axis] - old[first + axis]
-        low, high = min(low, change), max(high, change)
-    size = 0
-    while size < 3 and not (low >= -(1 << (POSITION_BITS[size] - 1)) and high < 1 << (POSITION_BITS[size] - 1)):
-        size += 1
-    at = put(words, at, size, 2)
-    for axis in range(3):
-        column = first + axis
-        if size == 3:
-            at = put(words, at, new[column], WIDTH[column])
-        else:
-            bits = POSITION_BITS[size]
-            at = put(words, at, new[column] - old[column] + (1 << (bits - 1)), bits)
-    return at
+    x = new[j, first] - old[i, first]
+    y = new[j, first + 1] - old[i, first + 1]
+    z = new[j, first + 2] - old[i, first + 2]
+    low, high = min(x, y, z), max(x, y, z)
+    for size in range(3):
+        bits = POSITION_BITS[size]
+        half = 1 << (bits - 1)
+        if low >= -half and high < half:
+            piece = size | (x + half) << 2 | (y + half) << (2 + bits) | (z + half) << (2 + 2 * bits)
+            return put(words, at, piece, 2 + 3 * bits)
+    piece, bits = 3, 2
+    for column in range(first, first + 3):
+        piece |= (new[j, column] & ((1 << WIDTH[column]) - 1)) << bits
+        bits += WIDTH[column]
+    return put(words, at, piece, bits)
 
 
 @njit(cache=True)
 def put_rotation(old: int, new: int, words: Words, at: int) -> int:
     """Write a packed rotation as differences of its three fields, or in full."""
-    size = 3
     if old & 3 == new & 3:
-        low, high = 0, 0
-        for shift in range(2, 32, 10):
-            change = (new >> shift & 1023) - (old >> shift & 1023)
-            low, high = min(low, change), max(high, change)
-        size = 0
-        while size < 3 and not (low >= -(1 << (ROTATION_BITS[size] - 1)) and high < 1 << (ROTATION_BITS[size] - 1)):
-            size += 1
-    at = put(words, at, size, 2)
-    if size == 3:
-        return put(words, at, new, 32)
-    bits = ROTATION_BITS[size]
-    for shift in range(2, 32, 10):
-        at = put(words, at, (new >> shift & 1023) - (old >> shift & 1023) + (1 << (bits - 1)), bits)
-    return at
+        a = (new >> 2 & 1023) - (old >> 2 & 1023)
+        b = (new >> 12 & 1023) - (old >> 12 & 1023)
+        c = (new >> 22 & 1023) - (old >> 22 & 1023)
+        low, high = min(a, b, c), max(a, b, c)
+        for size in range(3):
+            bits = ROTATION_BITS[size]
+            half = 1 << (bits - 1)
+            if low >= -half and high < half:
+                piece = size | (a + half) << 2 | (b + half) << (2 + bits) | (c + half) << (2 + 2 * bits)
+                return put(words, at, piece, 2 + 3 * bits)
+    return put(words, at, 3 | new << 2, 34)
 
 
 @njit(cache=True)
-def put_change(old: Rows, new: Rows, words: Words, at: int) -> int:
+def put_change(old: Rows, i: int, new: Rows, j: int, words: Words, at: int) -> int:
     """Write the delta record of one avatar that is still there."""
     mask = 0
     for group in range(GROUP_COUNT):
-        for column in range(GROUPS[group, 1], GROUPS[group, 1] + GROUPS[group, 2]):
-            if old[column] != new[column]:
+        first = GROUPS[group, 1]
+        for column in range(first, first + GROUPS[group, 2]):
+            if old[i, column] != new[j, column]:
                 mask |= 1 << group
     if mask == 0:
         return put(words, at, SAME, CODE_BITS)
-    at = put(words, at, CHANGED, CODE_BITS)
-    at = put(words, at, mask, GROUP_COUNT)
+    at = put(words, at, CHANGED | mask << CODE_BITS, CODE_BITS + GROUP_COUNT)
     for group in range(GROUP_COUNT):
         if mask >> group & 1:
             kind, first = GROUPS[group, 0], GROUPS[group, 1]
             if kind == POSITION:
-                at = put_position(old, new, first, words, at)
+                at = put_position(old, i, new, j, first, words, at)
             elif kind == ROTATION:
-                at = put_rotation(old[first], new[first], words, at)
+                at = put_rotation(old[i, first], new[j, first], words, at)
             else:
                 for column in range(first, first + GROUPS[group, 2]):
-                    at = put(words, at, new[column], WIDTH[column])
+                    at = put(words, at, new[j, column], WIDTH[column])
     return at
 
 
@@ -132,7 +136,7 @@ def put_delta(old: Rows, new: Rows, words: Words) -> tuple[int, int]:
         while j < new.shape[0] and new[j, 0] < old[i, 0]:
             j += 1
         if j < new.shape[0] and new[j, 0] == old[i, 0]:
-            at = put_change(old[i], new[j], words, at)
+            at = put_change(old, i, new, j, words, at)
         else:
             at = put(words, at, GONE, CODE_BITS)
     i = 0
@@ -140,7 +144,7 @@ def put_delta(old: Rows, new: Rows, words: Words) -> tuple[int, int]:
         while i < old.shape[0] and old[i, 0] < new[j, 0]:
             i += 1
         if i == old.shape[0] or old[i, 0] != new[j, 0]:
-            at = put_row(new[j], words, at)
+            at = put_row(new, j, words, at)
             newcomers += 1
     return at, newcomers
 
