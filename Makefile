@@ -8,7 +8,6 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PY := .venv/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check --no-input
-WEB_FILES := clients/web/package.json clients/web/package-lock.json
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -39,7 +38,8 @@ help: ## this list
 run: .venv/installed ## set up, start, and print the links to open; ARGS="--edge-port 9000" adds flags
 	@$(MAKE) --no-print-directory .venv/package
 	$(PY) hatch_build.py
-	exec $(PY) -m server serve $(ARGS)
+	# On a terminal the server gets a process group of its own, so that Ctrl-C reaches it alone and make sees it end well.
+	if [ -t 0 ]; then set -m; $(PY) -m server serve $(ARGS); else exec $(PY) -m server serve $(ARGS); fi
 
 test: .venv/installed-test ## set up and run every test; ARGS="tests/edge -k tls" picks some
 	@$(MAKE) --no-print-directory .venv/package

@@ -117,7 +117,7 @@ class Supervisor:
     async def run(self) -> int:
         """Until a signal or an operator's mistake ends it; returns the exit status."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled)
         started = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
