@@ -1,4 +1,4 @@
-"""What the ledger does to the disk: four primitives for files and the database's commit; tests crash between any two.
+"""What the ledger does to the disk: a few primitives, so that tests can crash between any two.
 
 Owns durable replacement. Never retries: an OSError or sqlite3.Error goes to the caller, who stops accepting.
 """
@@ -33,9 +33,21 @@ class Disk:
         """Put `old` in the place of `new` at once."""
         os.replace(old, new)
 
+    def make_folder(self, path: Path) -> None:
+        """Make one folder; its name may still be in memory only."""
+        path.mkdir()
+
     def commit(self, database: sqlite3.Connection) -> None:
         """End a transaction; durable on return when the database is synchronous=FULL."""
         database.execute("COMMIT")
+
+
+def ensure_folder(disk: Disk, path: Path) -> None:
+    """Durably make a folder and those above it that are missing."""
+    if not path.is_dir():
+        ensure_folder(disk, path.parent)
+        disk.make_folder(path)
+        disk.sync(path.parent)
 
 
 def replace(disk: Disk, path: Path, data: bytes, temporary: Path, mode: int = 0o644) -> None:

@@ -6,6 +6,7 @@ group, so a group forms without any timer. Never parses more than `group_max` me
 
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from collections import Counter
@@ -124,7 +125,10 @@ class _Loop:
             for (peer, _), answer in zip(submits, answers, strict=True):
                 self._send(peer, answer)
         for peer, asked in others:
-            self._send(peer, self._answer(asked))
+            try:
+                self._send(peer, self._answer(asked))
+            except sqlite3.Error as error:
+                self._writer.fail(error)
 
     def _waiting(self) -> Iterator[tuple[bytes, Asked]]:
         for _ in range(self._limits.group_max):

@@ -23,6 +23,7 @@ from server.ledger.limits import LedgerLimits
 from server.ledger.merkle import Tree
 from server.ledger.note import NoteError, VerifierKey, check_name
 from server.ledger.store import Store, StoreError
+from server.ledger.tiles import needed_paths
 from server.ledger.writer import Damaged, Writer
 
 
@@ -133,7 +134,7 @@ def _check_head(writer: Writer, tree: Tree, head: Head, key: VerifierKey, store:
 
 
 def _check_public(writer: Writer, tree: Tree, key: VerifierKey) -> None:
-    """Refuse to go back behind what was published; an unreadable checkpoint is published anew."""
+    """Refuse to go back behind what was published; what is unreadable or missing is published anew."""
     path = writer.public / "checkpoint"
     if not path.exists():
         return
@@ -143,4 +144,5 @@ def _check_public(writer: Writer, tree: Tree, key: VerifierKey) -> None:
         return
     if shown.size > tree.size or tree.root(shown.size) != shown.root:
         raise StartError(f"a checkpoint of {shown.size} entries was published that the database does not reproduce")
-    writer.published_size = shown.size
+    if all((writer.public / path).is_file() for path in needed_paths(shown.size)):
+        writer.published_size = shown.size

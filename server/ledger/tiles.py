@@ -75,6 +75,14 @@ def tiles_between(old: int, new: int) -> Iterator[tuple[int, int, int]]:
         level += 1
 
 
+def needed_paths(size: int) -> Iterator[str]:
+    """Path of every tile and bundle that a checkpoint of `size` entries needs."""
+    for level, index, width in tiles_between(0, size):
+        yield tile_path(level, index, width)
+        if level == 0:
+            yield tile_path("entries", index, width)
+
+
 def new_files(
     tree: Tree, old: int, new: int, load_entries: Callable[[int, int], Sequence[bytes]]
 ) -> Iterator[PublicFile]:

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from server.clock import Clock
 from server.ledger.admit import Admission, Candidate, Rates, Refusal, check_signature, inspect
 from server.ledger.checkpoint import Checkpoint, sign_checkpoint
-from server.ledger.disk import Disk, replace
+from server.ledger.disk import Disk, ensure_folder, replace
 from server.ledger.entry import leaf_hash, open_entry, verify
 from server.ledger.head import Head, HeadMoved
 from server.ledger.limits import LedgerLimits
@@ -89,6 +89,11 @@ class Writer:
         """Log index of the newest key entry of this fingerprint, -1 if there is none."""
         return self._kids.get(actor, -1)
 
+    def fail(self, error: Exception) -> Refusal:
+        """Stop for good, because of `error` or what came before it; the refusal that says why."""
+        self.stopped = self.stopped or trouble(error)
+        return self.stopped
+
     # --- one group ----------------------------------------------------------------------------------------------------
 
     def record(self, group: Sequence[Submit]) -> list[Ack | Refuse]:
@@ -97,8 +102,8 @@ class Writer:
         try:
             return self._record(group)
         except (OSError, sqlite3.Error, Damaged, HeadMoved) as error:
-            self.stopped = self.stopped or trouble(error)
-            return [Refuse(s.request, leaf_hash(s.entry), *self.stopped) for s in group]
+            refusal = self.fail(error)
+            return [Refuse(s.request, leaf_hash(s.entry), *refusal) for s in group]
 
     def _record(self, group: Sequence[Submit]) -> list[Ack | Refuse]:
         leaves = [leaf_hash(submit.entry) for submit in group]
@@ -201,7 +206,7 @@ class Writer:
         try:
             self._publish(max(0, self.published_size), self.signed_size)
         except (OSError, sqlite3.Error) as error:
-            self.stopped = trouble(error)
+            self.fail(error)
 
     def _publish(self, old: int, new: int) -> None:
         for file in new_files(self._tree, old, new, self._store.entries):
@@ -215,7 +220,7 @@ class Writer:
 
     def _put(self, path: str, data: bytes) -> None:
         target = self.public / path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        ensure_folder(self._disk, target.parent)
         replace(self._disk, target, data, self._unpublished)
 
     def _drop_partials(self, level: int, index: int) -> None:

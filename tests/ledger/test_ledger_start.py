@@ -115,6 +115,9 @@ def test_public_files_that_were_lost_are_published_again(logs: Logs, ana: Author
     shutil.rmtree(writer.public)
     logs.open().close()
     assert verify(writer.public).size == 301
+    (writer.public / "tile" / "0" / "000").unlink()
+    logs.open().close()
+    assert verify(writer.public).size == 301
     (writer.public / "checkpoint").write_text("torn")
     logs.open().close()
     assert verify(writer.public).size == 301
