@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tools import bench_codec, bench_fanout, bench_motion, bench_tick, bench_twin
+from tools import bench_codec, bench_fanout, bench_ledger, bench_motion, bench_tick, bench_twin
 from tools.bench_timing import Row, table
 from tools.swarm_report import machine
 
@@ -33,6 +33,7 @@ SECTIONS = {
     "fanout": Section(bench_fanout.TITLE, bench_fanout.run),
     "motion": Section(bench_motion.TITLE, bench_motion.run),
     "twins": Section(bench_twin.TITLE, bench_twin.run),
+    "ledger": Section(bench_ledger.TITLE, bench_ledger.run),
 }
 
 PLAIN_WIDTH = 130  # of tables that go to a file or a log

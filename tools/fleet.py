@@ -6,8 +6,6 @@ Owns each bot's session and what it was told of its room. What the bots do is `t
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -15,111 +13,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.net.hello import make_hello
 from server.net.messages import Bye, Welcome, encoder, server_decoder
-from server.sim.rows import BIAS
-from server.sim.snapshot import NoBaseline, View, decode
-from server.world.commands import Admit, Go, Grab, Offer, Release, Role, Say
+from server.sim.snapshot import NoBaseline, decode
+from server.world.commands import Role
 from server.world.events import Offered, Refused, RoomEntered, ThingInfo, ThingTaken, Waiting, WaitingList, YouWait
 from server.world.scene import Room
+from tools.fleet_state import BACKOFF_S, Bot, Member, Observer, Place, body_of, hear, sight_of
 from tools.floors import Floors, make_floor
 from tools.lines import Lines
-from tools.manners import Act, Habits, Lying, Manners, Sight
+from tools.manners import Act, Habits, Manners
 from tools.minds import Crowd, Ints, Rows
 
 OPENING_MAX = 16  # handshakes under way at once
 HELLO_PATIENCE_S = 6.0
 SILENCE_S = 4.0  # nothing at all for so long: the server is gone
-BACKOFF_S, BACKOFF_MAX_S = 0.5, 5.0
+BACKOFF_MAX_S = 5.0
 FRAMES_KEPT = 64  # ticks whose frames of a room are remembered
 SLICES = 5  # poses of one interval go out in so many groups, as people's would
 BROKEN_BASELINE = "undecodable"
 GONE_CODES = frozenset({"resume", "over", "bye", "left"})  # the seat is lost: come in anew
 
 scene_decoder = msgspec.msgpack.Decoder(Room)
-
-
-class Member(NamedTuple):
-    """Who a bot is."""
-
-    name: str
-    role: Role
-    room: str
-
-
-@dataclass(slots=True)
-class Bot:
-    """One bot's session."""
-
-    member: Member
-    key: Ed25519PrivateKey
-    state: str = "out"  # out, opening, in
-    seq: int = 0
-    resume: bytes = b""
-    avatar: int = 0
-    room: int = -1  # the server's room index
-    asked_s: float = 0.0
-    heard_s: float = 0.0
-    again_s: float = 0.0
-    pause_s: float = BACKOFF_S
-    keyframe: int = -1  # tick of the newest keyframe this bot has got
-    rights: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class Place:
-    """What the bots know of one room of the server."""
-
-    slug: str
-    room: Room
-    floor: int
-    things: dict[int, ThingInfo] = field(default_factory=dict)  # by thing slot
-    bots: dict[int, int] = field(default_factory=dict)  # avatar slot -> bot
-    handles: dict[int, int] = field(default_factory=dict)  # bot -> avatar handle
-    frames: dict[int, bytes] = field(default_factory=dict)  # tick -> the frame as first got
-    keyframes: dict[tuple[int, int], View] = field(default_factory=dict)
-    view: View | None = None
-
-
-class Observer(Protocol):
-    """What is told of everything that matters to a measurement."""
-
-    def sent(self, bot: int, seq: int, now_ns: int) -> None:
-        """A pose went out."""
-        ...
-
-    def got(self, bot: int, room: int, tick: int, size: int, at_ns: int) -> None:
-        """A snapshot came in."""
-        ...
-
-    def saw(self, view: View, bots: dict[int, int], frame_bytes: int) -> None:
-        """A frame was decoded, the first time any bot got it; `bots`: avatar slot -> bot of the room."""
-        ...
-
-    def entered(self, bot: int, room: int) -> None:
-        """A bot is in a room."""
-        ...
-
-    def left(self, bot: int) -> None:
-        """A bot's connection is gone."""
-        ...
-
-
-class Nobody:
-    """An Observer that does not care."""
-
-    def sent(self, bot: int, seq: int, now_ns: int) -> None:
-        """See Observer."""
-
-    def got(self, bot: int, room: int, tick: int, size: int, at_ns: int) -> None:
-        """See Observer."""
-
-    def saw(self, view: View, bots: dict[int, int], frame_bytes: int) -> None:
-        """See Observer."""
-
-    def entered(self, bot: int, room: int) -> None:
-        """See Observer."""
-
-    def left(self, bot: int) -> None:
-        """See Observer."""
 
 
 class Fleet:
@@ -318,7 +231,7 @@ class Fleet:
         place.view = view
         self.observer.saw(view, place.bots, len(frame))
         if self.crowd is not None:
-            _hear(self.crowd, place, view)
+            hear(self.crowd, place, view)
 
     # --- what goes out ------------------------------------------------------------------------------------------------
 
@@ -331,7 +244,7 @@ class Fleet:
             self._grant(number)
         for place in self.places.values():
             if place.view is not None:
-                _hear(self.crowd, place, place.view)
+                hear(self.crowd, place, place.view)
         return self.manners
 
     def act(self, now_s: float) -> float:
@@ -347,7 +260,7 @@ class Fleet:
         assert self.crowd is not None and self.manners is not None
         while self._slices:
             self._send_poses(self._slices.popleft()[1])
-        sights = {place.floor: _sight(place) for place in self.places.values()}
+        sights = {place.floor: sight_of(place) for place in self.places.values()}
         for act in self.manners.step(sights):
             self.ask(act)
         self.crowd.step(self._dt_s)
@@ -383,7 +296,7 @@ class Fleet:
             return
         bot.seq += 1
         self.counters[f"asked_{act.kind}"] += 1
-        self.lines.send(act.bot, encoder.encode(_body(act, bot.seq)))
+        self.lines.send(act.bot, encoder.encode(body_of(act, bot.seq)))
 
     def goodbye(self) -> None:
         """Leave politely."""
@@ -391,44 +304,3 @@ class Fleet:
             if bot.state == "in":
                 self.lines.send(number, encoder.encode(Bye("left")))
                 bot.state = "out"
-
-
-def _body(act: Act, seq: int) -> Say | Grab | Release | Offer | Go | Admit:
-    match act.kind:
-        case "say":
-            return Say(seq, act.text)
-        case "grab":
-            return Grab(seq, act.thing, 1 if act.hand else 0)
-        case "release":
-            return Release(seq, 1 if act.hand else 0)
-        case "offer":
-            return Offer(seq, 1 if act.hand else 0, act.to)
-        case "go":
-            return Go(seq, act.text)
-        case "admit":
-            return Admit(seq, act.to, True)
-
-
-def _hear(crowd: Crowd, place: Place, view: View) -> None:
-    """Believe the server about where our bots stand and what they hold."""
-    slots = view.slots.tolist()
-    ours = [(row, place.bots[slot]) for row, slot in enumerate(slots) if slot in place.bots]
-    if not ours:
-        return
-    rows, bots = np.array(ours).T
-    crowd.heard(bots, view.head_mm[rows][:, (0, 2)] / 1000.0)
-    crowd.minds.holding[bots] = False
-    for owner, hand in zip(view.thing_owner.tolist(), view.thing_hand.tolist(), strict=True):
-        if owner in place.bots:
-            crowd.minds.holding[place.bots[owner], hand] = True
-
-
-def _sight(place: Place) -> Sight:
-    things = []
-    if place.view is not None:
-        for slot, held, owner, _, x, _, z, _ in place.view.things.tolist():
-            if slot in place.things:
-                at = ((x - int(BIAS[2])) / 1000.0, (z - int(BIAS[4])) / 1000.0)
-                info = place.things[slot]
-                things.append(Lying(info.thing, info.kind, owner if held else -1, at))
-    return Sight(place.bots, place.handles, things)

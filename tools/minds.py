@@ -319,5 +319,3 @@ def _hand_rotation(m: Minds) -> Floats:
     yaw = np.broadcast_to(m.yaw[:, None], lift.shape)
     roll = SIDES * 0.35 * np.sin(m.phase[:, 2:] + np.array([0.0, 0.9])) * m.mood[:, :1]
     return after(after(axis_rotation(1, yaw), axis_rotation(0, -1.35 + 1.35 * lift)), axis_rotation(2, roll))
-
-

@@ -23,7 +23,7 @@ from rich.table import Table
 from server.journal import JournalError
 from server.world.commands import Role
 from tools.access import AccessError
-from tools.fleet import Member
+from tools.fleet_state import Member
 from tools.swarm_drive import DriveError, Plan, Worker
 from tools.swarm_house import House, HouseError, read_stats
 from tools.swarm_report import Figures, Outcome, evaluate, write_html, write_json

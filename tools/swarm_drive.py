@@ -14,7 +14,8 @@ from typing import NamedTuple
 import psutil
 
 from tools.access import Pass
-from tools.fleet import Fleet, Member
+from tools.fleet import Fleet
+from tools.fleet_state import Member
 from tools.lines import Lines, NativeLines
 from tools.lines_web import WebLines
 from tools.swarm_watch import Record, Watch

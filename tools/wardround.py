@@ -20,7 +20,8 @@ from server.config import Config
 from server.world.commands import Role
 from server.world.events import Waiting
 from tools.access import AccessError, Pass
-from tools.fleet import Fleet, Member, Nobody
+from tools.fleet import Fleet
+from tools.fleet_state import Member, Nobody
 from tools.lines import NativeLines
 from tools.manners import Act, Habits
 from tools.rounds import Errand, Round, Standing

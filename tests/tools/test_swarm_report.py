@@ -172,7 +172,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes(tmp_path):
 
 
 def test_tables_put_thousands_apart():
-    assert "<td class=\"n\">1,234</td>" in table(("n",), [(1234,)])
+    assert '<td class="n">1,234</td>' in table(("n",), [(1234,)])
 
 
 def an_ask(**changes):
