@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+import structlog
+
 from server.clock import Clock
 from server.config import Limits
 from server.edge.frames import close_frame, frame, room_for
@@ -44,8 +46,10 @@ class NoAnswer(Exception):
 class Exchange:
     """All browsers of one edge and their link to the shard."""
 
-    def __init__(self, wire: EdgeWire, limits: Limits, clock: Clock) -> None:
-        self.wire, self.limits = wire, limits
+    def __init__(
+        self, wire: EdgeWire, limits: Limits, clock: Clock, log: structlog.typing.FilteringBoundLogger
+    ) -> None:
+        self.wire, self.limits, self.log = wire, limits, log
         self.counters: Counter[str] = Counter()
         self.stats: dict[str, float] = {}
         self.browsers: dict[int, Browser] = {}
@@ -149,6 +153,7 @@ class Exchange:
                 self.stats = event.values
             case link.EdgeWelcome():
                 self.welcome = event
+                self.log.info("linked", tick_hz=event.tick_hz)
             case LinkUp() | LinkDown():
                 self._start_anew()
 
@@ -185,6 +190,8 @@ class Exchange:
 
     def _start_anew(self) -> None:
         """The shard is another one, or gone: it knows none of our connections, so they have to come back."""
+        if self.linked:
+            self.log.warning("link_lost", browsers=len(self.browsers), questions=len(self._open))
         self.welcome = None
         self._rows, self._gone = [], []
         for waiting in self._open.values():

@@ -4,6 +4,7 @@ Owns the event loop, the two ports and the order of stopping: not ready, browser
 """
 
 import asyncio
+import resource
 import signal
 import ssl
 from pathlib import Path
@@ -12,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from server.clock import SystemClock
-from server.config import Config, ConfigError
+from server.config import Config, ConfigError, Limits
 from server.datadir import DataError, check_version, forget_ready, tell_ready
 from server.edge import admin as admin_port
 from server.edge import app as public
@@ -26,6 +27,8 @@ from server.net.protocol import PROTOCOL_HASH
 
 BACKLOG = 512
 STOP_S = 3.0
+KEEPALIVE_S = 15.0
+OTHER_FILES = 1024  # besides WebSockets: pages, log files, sockets of our own
 
 
 def tls_context(config: Config) -> ssl.SSLContext | None:
@@ -58,7 +61,7 @@ class Edge:
         meeting = addresses(Path(self.config.data))
         clock = SystemClock()
         self.wire = EdgeWire(meeting.edge, meeting.views, EdgeHello(PROTOCOL_HASH, "edge"))
-        self.exchange = Exchange(self.wire, self.config.limits, clock)
+        self.exchange = Exchange(self.wire, self.config.limits, clock, self.log)
         self.admin = admin_port.Admin(self.exchange)
         parts = public.Parts(self.config, self.exchange, self.assets, clock)
         config = self.config
@@ -69,7 +72,9 @@ class Edge:
         self._following = asyncio.create_task(self.exchange.follow())
 
     async def _listen(self, app: web.Application, name: str, host: str, port: int, tls: ssl.SSLContext | None) -> str:
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_S)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=STOP_S, keepalive_timeout=KEEPALIVE_S
+        )
         await runner.setup()
         self._runners.append(runner)
         site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=BACKLOG)
@@ -101,6 +106,15 @@ class Edge:
         self.wire.close()
 
 
+def allow_files(limits: Limits) -> None:
+    """Ask the system for as many open files as there may be connections, as far as it lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.avatars_max + limits.unverified_peers_max + OTHER_FILES
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 async def _main(config: Config) -> int:
     log = logs.set_up(config.log_level)
     stopping = asyncio.Event()
@@ -128,6 +142,7 @@ async def _main(config: Config) -> int:
 def run(config: Config) -> int:
     """Run an edge until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError and DataError with one line."""
     check_version(Path(config.data))
+    allow_files(config.limits)
     try:
         import uvloop
     except ImportError:  # not made for every system
