@@ -20,6 +20,7 @@ from server.net.seal import TOPIC, SealError, open_sealed, read_header, topic
 QUEUE_MESSAGES_MAX = 4096
 EARLY_FRAMES_MAX = 16  # sealed frames that wait for their epoch's key, per view
 EPOCHS_KEPT = 3
+HELLO_WANTED = "hello"
 
 
 class Seen(NamedTuple):
@@ -215,13 +216,18 @@ class EdgeWire:
             event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))["event"]
         except zmq.Again:
             return False
+        self._lost()
+        self._hello_due = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        return True
+
+    def _lost(self) -> None:
+        """The shard does not know us: nothing of what it said holds any more."""
         if self.up:
             self._events.append(LinkDown())
             for view in self.views.views:
                 self._published.setsockopt(zmq.UNSUBSCRIBE, topic(view))
             self.views.views.clear()
-        self.up, self._hello_due = False, event == zmq.EVENT_HANDSHAKE_SUCCEEDED
-        return True
+        self.up = False
 
     def _read_link(self) -> bool:
         try:
@@ -240,6 +246,9 @@ class EdgeWire:
         elif isinstance(message, link.ViewLeft):
             if self.views.leave(message):
                 self._published.setsockopt(zmq.UNSUBSCRIBE, topic(message.view))
+        elif isinstance(message, link.Close) and not message.conns and message.code == HELLO_WANTED:
+            self._lost()
+            self._hello_due = True
         else:
             self._events.append(message)
         return True

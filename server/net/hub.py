@@ -21,6 +21,7 @@ from server.net.seal import new_key, seal, topic
 from server.net.wire import Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer, Received
 
 EDGE_BACKLOG_FACTOR = 64  # an edge carries many browsers: its backlog may be this many times a peer's
+REFUSED_EDGES_MAX = 64
 ENDED_MAX = 4096  # closed peers whose late frames are still told from a newcomer's
 
 
@@ -87,6 +88,7 @@ class Hub(ABC):
         self._publications: list[tuple[int, int, bytes]] = []
         self._due: dict[Native, None] = {}
         self._ended: OrderedDict[Peer, None] = OrderedDict()
+        self._refused_edges: dict[bytes, str] = {}
         self._events: deque[Received] = deque()
         self._burst: dict[Peer, int] = {}
 
@@ -156,7 +158,7 @@ class Hub(ABC):
             return
         edge = self._edges.get(route)
         if edge is None:
-            self.counters["edge_unknown"] += 1
+            self._refuse_edge(route, "hello")
         elif isinstance(message, link.FromBrowsers):
             for conn, frame in message.rows:
                 self._heard_browser(edge, conn, frame)
@@ -168,13 +170,19 @@ class Hub(ABC):
 
     def _edge_hello(self, route: bytes, hello: link.EdgeHello) -> None:
         if hello.protocol != PROTOCOL_HASH:
-            self.counters["edge_unknown"] += 1
+            self._refuse_edge(route, "protocol")
             return
         for edge in [e for e in self._edges.values() if e.name == hello.name or e.route == route]:
             self._drop_edge(edge)
         edge = self._edges[route] = Edge(route, hello.name)
         edge.messages.append(link.EdgeWelcome("shard", self._tick_hz))
         self._events.append(EdgeUp(route))
+
+    def _refuse_edge(self, route: bytes, code: str) -> None:
+        """Tell who is no edge (any more) to say hello, or that it never can."""
+        self.counters["edge_unknown"] += 1
+        if len(self._refused_edges) < REFUSED_EDGES_MAX:
+            self._refused_edges[route] = code
 
     def _heard_browser(self, edge: Edge, conn: int, frame: bytes) -> None:
         peer = Peer("edge", edge.route, conn)
@@ -315,6 +323,9 @@ class Hub(ABC):
             self._flush_native(native)
         for edge in list(self._edges.values()):
             self._flush_edge(edge)
+        for route, code in self._refused_edges.items():
+            self._send_edge(route, encoder.encode(link.Close([], code)))
+        self._refused_edges.clear()
         for view, tick, frame in self._publications:
             if view in self._views:
                 seen = self._views[view]

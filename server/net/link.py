@@ -79,7 +79,11 @@ class ViewLeft(Wire, tag=8, frozen=True):
 
 
 class Close(Wire, tag=9, frozen=True):
-    """End these connections; the Bye frame was sent before."""
+    """End these connections; the Bye frame was sent before.
+
+    Without connections it is about the link: code "hello" asks the edge for its EdgeHello (the shard does not know it,
+    or not any more), "protocol" refuses the edge for good.
+    """
 
     conns: list[Conn]
     code: str

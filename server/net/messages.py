@@ -65,7 +65,7 @@ class Pong(Wire, tag=5, frozen=True):
 
 
 class Notice(Wire, tag=6, frozen=True):
-    """State of the house that everybody should see, e.g. ("ledger", "down", text)."""
+    """State of the house for everybody: ("ledger", "down" or "up", sentence), ("log", "key", the log's vkey)."""
 
     topic: str
     state: str

@@ -162,7 +162,8 @@ def _merge_things(old: Rows, changed: Rows, slots: npt.NDArray[np.int64]) -> Row
     """Changed rows replace or join the old ones; what nobody in the view holds is gone."""
     rows = np.concatenate((old[~np.isin(old[:, 0], changed[:, 0])], changed))
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    return rows[(rows[:, 1] == 0) | np.isin(rows[:, 2], slots)]
+    kept: Rows = rows[(rows[:, 1] == 0) | np.isin(rows[:, 2], slots)]
+    return kept
 
 
 def prime() -> None:

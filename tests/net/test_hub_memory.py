@@ -2,6 +2,10 @@
 
 from dataclasses import replace
 
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from server.config import Limits
 from server.net import link
 from server.net.edgewire import Seen
@@ -238,6 +242,9 @@ def test_an_edge_of_another_protocol_or_without_hello_is_not_heard() -> None:
     stranger.send(link.FromBrowsers([(1, b"\x90")]))
     assert wire.receive(10) == []
     assert wire.counters["edge_unknown"] == 2
+    wire.flush()
+    assert stranger.read() == [link.Close([], "hello")]
+    assert edge.read()[-1] == link.Close([], "protocol")
 
 
 def test_questions_and_answers_find_their_way() -> None:
@@ -271,3 +278,45 @@ def test_an_edge_whose_backlog_grows_without_end_is_let_go() -> None:
         wire.flush()
     assert EdgeDown(edge.route) in wire.receive(10)
     assert wire.counters["edge_too_slow"] == 1
+
+
+@given(st.binary(max_size=200), st.integers(0, 12))
+@settings(max_examples=500, deadline=None)
+def test_no_bytes_of_an_edge_whatever_do_harm(data: bytes, tag: int) -> None:
+    wire = MemoryWire(LIMITS)
+    edge = wire.edge()
+    for frame in (data, bytes([0x92, tag]) + data, msgspec.msgpack.encode([tag, data])):
+        wire.inbox.append((edge, frame))
+    assert wire.receive(100)[0] == EdgeUp(edge.route)
+    wire.flush()
+
+
+@given(st.lists(st.tuples(st.sampled_from("jjlcgvvv"), st.integers(0, 5), st.integers(0, 2)), max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_whatever_happens_only_members_of_a_view_get_its_snapshots(steps: list[tuple[str, int, int]]) -> None:
+    """Random joins, leaves, closes and publications against a plain model of who sees what."""
+    wire = MemoryWire(LIMITS)
+    edges = [edge_with(wire, 1, 2, 3, name=name) for name in ("one", "two")]
+    peers = [peer for _, its in edges for peer in its]
+    model: dict[Peer, int] = {}
+    tick = 0
+    for what, who, view in steps:
+        peer = peers[who]
+        if what == "j" and peer not in model:
+            wire.join_view(peer, view, view)
+            model[peer] = view
+        elif what in "lc":
+            wire.leave_view(peer) if what == "l" else wire.close(peer, "bye")
+            model.pop(peer, None)
+        elif what == "g":
+            edges[who // 3][0].send(link.Gone([peer.conn]))
+            wire.receive(10)
+            model.pop(peer, None)
+        elif what == "v":
+            tick += 1
+            wire.view(view, view, tick, bytes([1, tick % 256]), [])
+            wire.flush()
+            for edge, its in edges:
+                members = {p.conn for p in its if model.get(p) == view}
+                got = {conn for item in seen(edge) if item.view == view and item.tick == tick for conn in item.conns}
+                assert got == members

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import zmq
+from zmq.utils import z85
 
+from server.clock import ManualClock
 from server.config import Limits
 from server.net import link
 from server.net.addresses import addresses
@@ -16,6 +18,7 @@ from server.net.keys import CurvePair
 from server.net.protocol import PROTOCOL_HASH
 from server.net.transport import Wire
 from server.net.wire import EdgeDown, EdgeUp, Gone, Inbound, Peer, Received
+from server.net.zap import Doorkeeper
 
 PATIENCE_S = 10.0
 SERVER = CurvePair(*(half.decode() for half in zmq.curve_keypair()))
@@ -327,3 +330,55 @@ def test_an_edge_that_dies_is_reported_with_its_browsers(stage: Stage) -> None:
         assert Gone(peer, "edge") in stage.heard and EdgeUp(peer.route) in stage.heard
 
     asyncio.run(story())
+
+
+def test_an_edge_the_shard_has_forgotten_is_asked_for_its_hello(stage: Stage) -> None:
+    async def story() -> None:
+        edge = EdgeEnd(stage, "one")
+        await edge.join(1)
+        stage.wire._drop_edge(next(iter(stage.wire._edges.values())))
+        edge.events.clear()
+        edge.wire.send(link.FromBrowsers([(1, b"\x90")]))
+        await edge.until(lambda: [type(e) for e in edge.events] == [LinkDown, LinkUp, link.EdgeWelcome])
+        await edge.join(2)
+        edge.close()
+
+    asyncio.run(story())
+
+
+def test_the_doorkeeper_counts_connections_and_slows_floods(stage: Stage) -> None:
+    clock = ManualClock()
+    keeper = Doorkeeper(2, clock)
+    key = bytes(range(32))
+    request = [b"1.0", b"7", b"asclepion", b"127.0.0.1", b"", b"CURVE", key]
+    assert keeper.answer(request) == [b"1.0", b"7", b"200", b"", z85.encode(key), b""]
+    for bad in (request[:6], [*request[:2], b"other", *request[3:]], [*request[:5], b"PLAIN", key], []):
+        assert keeper.answer(bad)[2] in (b"400", b"500")
+    for _ in range(3):
+        keeper.watch(zmq.EVENT_ACCEPTED)
+    assert keeper.answer(request)[2] == b"400"
+    keeper.watch(zmq.EVENT_DISCONNECTED)
+    keeper.watch(zmq.EVENT_MONITOR_STOPPED)
+    assert keeper.open == 2 and keeper.answer(request)[2] == b"200"
+    codes = [keeper.answer(request)[2] for _ in range(1000)]
+    assert codes.count(b"200") < 600 and codes[-1] == b"300"
+    clock.advance(1.0)
+    assert keeper.answer(request)[2] == b"200"
+
+
+def test_connections_that_stand_are_counted_until_they_end(stage: Stage) -> None:
+    socket = stage.dealer()
+    stage.hear(socket)
+    assert stage.wire.doorkeeper.open == 1
+    socket.close(0)
+    stage.until(lambda: stage.wire.doorkeeper.open == 0)
+
+
+def test_a_wait_ends_with_data_or_at_its_time(stage: Stage) -> None:
+    stage.quiet(0.05)
+    start = time.monotonic()
+    assert stage.wire.wait(start + 0.0305) is False
+    assert time.monotonic() >= start + 0.0305
+    speaker = stage.dealer()
+    speaker.send(b"\x90")
+    assert stage.wire.wait(time.monotonic() + PATIENCE_S) is True
