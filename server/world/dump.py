@@ -61,13 +61,16 @@ class Dump(msgspec.Struct):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Dump)
+_room_decoder = msgspec.msgpack.Decoder(list[Room])
 
 
 def house_hash(rooms: Sequence[Room], limits: Limits, tick_hz: int, seed: int) -> bytes:
-    """What a dump belongs to: rooms, the sizes that shape the columns, tick rate and seed."""
-    return hashlib.blake2b(
-        _encoder.encode([list(rooms), int(limits.avatars_max), tick_hz, seed]), digest_size=16
-    ).digest()
+    """What a dump belongs to: rooms, the sizes that shape the columns, tick rate and seed.
+
+    Rooms are taken as they read back, so that 3 and 3.0 are the same.
+    """
+    plain = _room_decoder.decode(_encoder.encode(list(rooms)))
+    return hashlib.blake2b(_encoder.encode([plain, int(limits.avatars_max), tick_hz, seed]), digest_size=16).digest()
 
 
 def _columns(t: Tables) -> Iterator[npt.NDArray[np.generic]]:

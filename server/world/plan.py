@@ -92,8 +92,10 @@ def spot_of(at: tuple[float, float], degrees: float, ahead_m: float = 0.0) -> Sp
 
 def block_of(at: tuple[float, float], size_m: tuple[float, float, float], what: str) -> Block:
     """A box on the floor."""
-    x, z, half_x, half_z = mm(at[0]), mm(at[1]), mm(size_m[0] / 2), mm(size_m[2] / 2)
-    return Block(x - half_x, z - half_z, x + half_x, z + half_z, mm(size_m[1]), False, what)
+    half_x, half_z = size_m[0] / 2, size_m[2] / 2
+    return Block(
+        mm(at[0] - half_x), mm(at[1] - half_z), mm(at[0] + half_x), mm(at[1] + half_z), mm(size_m[1]), False, what
+    )
 
 
 def bed_block(bed: BedPlace) -> Block:

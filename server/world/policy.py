@@ -19,7 +19,7 @@ TABLE: dict[Role, frozenset[Right]] = {
     "clinician": frozenset(RIGHTS),
     "carer": frozenset({"enter", "speak", "grab"}),
     "student": frozenset({"enter", "speak", "see_twin", "grab"}),
-    "observer": frozenset({"enter", "speak"}),
+    "observer": frozenset({"enter", "speak", "grab"}),
     "operator": frozenset({"enter", "speak", "grab", "moderate", "admit", "invite"}),
 }
 """The most each role may ever do in this house."""
