@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from server.config import Config, Limits
+from server.datadir import open_data
 from server.edge.process import Edge
 from server.net import wire as w
 from server.net.addresses import addresses
@@ -86,7 +87,7 @@ class ShardEnd:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "d"
-    folder.mkdir()
+    open_data(folder, "serve").release()
     return folder
 
 

@@ -1,0 +1,89 @@
+"""The edge as a process of its own: started by the command line, stopped by a signal, refused when it cannot run."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from server.datadir import read_ready
+from server.edge.static import ClientError, client_folder
+from server.net.protocol import SUBPROTOCOL
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def built():
+    try:
+        return client_folder()
+    except ClientError:
+        pytest.skip("the web client is not built")
+
+
+def begin(data, *flags, edge_port=0, admin_port=0):
+    words = [sys.executable, "-m", "server", "edge", "--data", str(data), *flags]
+    words += ["--edge-port", str(edge_port), "--admin-port", str(admin_port)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def ready(process, data):
+    while (facts := read_ready(data, "edge")) is None:
+        assert process.poll() is None, process.communicate()
+    return facts
+
+
+def test_an_edge_by_itself_serves_browsers_and_ends_well_on_sigterm(built, data, shard):
+    process = begin(data)
+    facts = ready(process, data)
+
+    async def story():
+        async with aiohttp.ClientSession() as http:
+            async with asyncio.timeout(20):
+                while (await http.get(f"{facts['admin']}/readyz")).status != 200:
+                    await asyncio.sleep(0.02)
+            page = await http.get(f"{facts['url']}/r/lobby", headers={"Accept-Encoding": "br, gzip"})
+            assert page.status == 200
+            async with http.ws_connect(f"{facts['url']}/ws", protocols=(SUBPROTOCOL,)) as browser:
+                await browser.send_bytes(b"\x80hi")
+                assert (await browser.receive()).data == b"\x90\x80hi"
+                process.send_signal(signal.SIGTERM)
+                message = await browser.receive()
+                assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1012)
+
+    asyncio.run(story())
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    assert "listening" in out and "stopped" in out
+    assert read_ready(data, "edge") is None
+
+
+def test_an_edge_ends_when_its_supervisor_is_gone(built, data):
+    process = begin(data, "--supervised")
+    ready(process, data)
+    _, err = process.communicate(timeout=20)  # closes its input, as the end of a supervisor does
+    assert (process.returncode, err) == (0, "")
+
+
+def test_a_taken_port_is_one_line_and_status_2(built, data):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = begin(data, admin_port=taken.getsockname()[1])
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert err.count("\n") == 1 and "cannot be listened on" in err and "--admin-port" in err
+
+
+def test_a_directory_of_another_version_is_one_line_and_status_2(data):
+    (data / "VERSION").write_text("99\n")
+    done = subprocess.run([sys.executable, "-m", "server", "edge", "--data", str(data)], cwd=ROOT, capture_output=True,
+                          text=True, env=dict(os.environ), check=False)  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "version '99'" in done.stderr
