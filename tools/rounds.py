@@ -13,12 +13,17 @@ import numpy as np
 from tools.floors import Floor
 from tools.manners import Act
 
-GATHER_S = 14.0  # longest wait for the slow
-STAND_S = (9.0, 16.0)
 AT_DOOR_M, DOOR_M = 0.3, 0.9  # how near one walks to a door, how near it opens
 GO_PAUSE_S = 2.0  # between two attempts at a door
 GATHERED = 0.7  # share of those in the room who must have come
 BEDS_MAX, SPOTS_MAX = 4, 2
+
+
+class Pace(NamedTuple):
+    """How long the group waits for the slow at most, and how long it stays at a stop (at least, at most), seconds."""
+
+    gather_s: float = 14.0
+    stand_s: tuple[float, float] = (9.0, 16.0)
 
 
 class Standing(NamedTuple):
@@ -64,9 +69,10 @@ def first_step(doors: Mapping[str, Sequence[str]], here: str, there: str) -> str
 class Round:
     """The group's plan. The leader is bot 0; the others go where it goes, if they may."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, pace: Pace | None = None) -> None:
         self.room = ""  # where the group meets
         self.doors: dict[str, tuple[str, ...]] = {}
+        self._pace = pace or Pace()
         self._dice = np.random.Generator(np.random.PCG64([seed, 3]))
         self._stops: list[int] = []
         self._visited: dict[str, int] = {}
@@ -108,8 +114,8 @@ class Round:
         if self._until_s < 0:
             here = [w for w in group.values() if w.room == self.room]
             came = sum(not w.walking for w in here) / len(here) if here else 0.0
-            if (came >= GATHERED and now_s - self._since_s > 1.0) or now_s - self._since_s > GATHER_S:
-                self._until_s = now_s + float(self._dice.uniform(*STAND_S))
+            if (came >= GATHERED and now_s - self._since_s > 1.0) or now_s - self._since_s > self._pace.gather_s:
+                self._until_s = now_s + float(self._dice.uniform(*self._pace.stand_s))
         elif now_s >= self._until_s:
             self._stops.pop(0)
             self._since_s, self._until_s = now_s, -1.0

@@ -38,15 +38,21 @@ class House:
         self.data = data
         self._processes: dict[str, psutil.Popen] = {}
         self._logs = {part: data.parent / f"{part}.out" for part in parts}
-        words = [word for name, value in settings.items() for word in _flag(name, value)]
+        self._words = ["--data", str(data), *(word for name, value in settings.items() for word in _flag(name, value))]
         for part in parts:
-            self._start(part, ["--data", str(data), *words])
+            self._start(part)
 
-    def _start(self, part: str, words: list[str]) -> None:
+    def again(self, part: str) -> None:
+        """Kill a process without warning and start it anew."""
+        self._processes[part].kill()
+        self._processes[part].wait()
+        self._start(part)
+
+    def _start(self, part: str) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ASCLEPION_")}
         with self._logs[part].open("wb") as out:
             self._processes[part] = psutil.Popen(
-                [sys.executable, "-m", "server", part, *words],
+                [sys.executable, "-m", "server", part, *self._words],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment,
             )  # fmt: skip
 

@@ -24,7 +24,7 @@ from tools.fleet import Fleet
 from tools.fleet_state import Member, Nobody
 from tools.lines import NativeLines
 from tools.manners import Act, Habits
-from tools.rounds import Errand, Round, Standing
+from tools.rounds import Errand, Pace, Round, Standing
 
 POSE_HZ = 15.0
 POLL_S_MAX = 0.05
@@ -60,11 +60,11 @@ def party(count: int) -> list[Member]:
 class WardRound:
     """The group and its plan, over native connections."""
 
-    def __init__(self, count: int, endpoint: str, door: Pass, seed: int) -> None:
+    def __init__(self, count: int, endpoint: str, door: Pass, seed: int, pace: Pace | None = None) -> None:
         self.lines = NativeLines(endpoint, door.server_key, count)
         self.fleet = Fleet(party(count), self.lines, door.mint, Nobody(), seed, POSE_HZ, time.monotonic_ns)
         self.fleet.on_refused, self.fleet.on_waiting = self._refused, self._waiting
-        self.round = Round(seed)
+        self.round = Round(seed, pace)
         self._asked: dict[int, str] = {}  # the room whose door a bot asked for last
         self._plan_s = 0.0
 
