@@ -127,15 +127,17 @@ class Wire(Hub):
         return True
 
     def _read_edges(self, limit: int) -> int:
-        """Read link messages; how many were heard of."""
+        """Read link messages until `limit` things were heard of; how many were."""
         before = len(self._events)
-        while len(self._events) - before < limit:
+        for _ in range(limit):
             try:
                 parts = self._edge.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 break
             if len(parts) == 2:
                 self._heard_edge(parts[0], parts[1])
+            if len(self._events) - before >= limit:
+                break
         return len(self._events) - before
 
     def _drain_views(self) -> None:

@@ -142,9 +142,10 @@ def _read(frame: bytes, end: int, old: View, full: int, thing_count: int, tick: 
     at = get_full(words, at, end, rows, kept, full)
     _check(at)
     rows = rows[: kept + full]
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    if np.any(rows[1:, 0] == rows[:-1, 0]) or np.isin(rows[:, 0], old.rows[:, 0]).sum() != kept:
-        _check(BAD_ORDER)
+    if full and len(old.rows):
+        if np.isin(rows[kept:, 0], old.rows[:, 0]).any():
+            _check(BAD_ORDER)
+        rows = rows[np.argsort(rows[:, 0])]
     things = np.zeros((thing_count, THING_COLUMN_COUNT), np.int64)
     at = get_things(words, at, end, things)
     _check(at)
@@ -160,8 +161,12 @@ def _check(at: int) -> None:
 
 def _merge_things(old: Rows, changed: Rows, slots: npt.NDArray[np.int64]) -> Rows:
     """Changed rows replace or join the old ones; what nobody in the view holds is gone."""
-    rows = np.concatenate((old[~np.isin(old[:, 0], changed[:, 0])], changed))
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    rows = old
+    if len(changed):
+        rows = np.concatenate((old[~np.isin(old[:, 0], changed[:, 0])], changed))
+        rows = rows[np.argsort(rows[:, 0])]
+    if not rows[:, 1].any():
+        return rows
     kept: Rows = rows[(rows[:, 1] == 0) | np.isin(rows[:, 2], slots)]
     return kept
 

@@ -125,6 +125,18 @@ def test_each_gets_one_message_a_tick_snapshot_first(stage: Stage) -> None:
     assert read(b) == [b"\x01" * 600]
 
 
+def test_who_is_no_longer_named_in_a_view_gets_nothing_from_the_next_tick_on(stage: Stage) -> None:
+    staying, leaving = stage.dealer(), stage.dealer()
+    stayer, leaver = stage.hear(staying, b"\x90a").peer, stage.hear(leaving, b"\x90b").peer
+    for tick in range(20):
+        members = [stayer, leaver] if tick < 10 else [stayer]
+        stage.wire.view(0, 0, tick, bytes([1, tick]), members)
+        stage.wire.flush()
+        assert read(staying) == [bytes([1, tick])]
+    assert [read(leaving) for _ in range(10)] == [[bytes([1, tick])] for tick in range(10)]
+    assert not leaving.poll(100)
+
+
 def test_a_slow_reader_misses_snapshots_and_others_do_not(stage: Stage) -> None:
     slow, quick = stage.dealer(rcvhwm=1, rcvbuf=4096), stage.dealer()
     a, b = stage.hear(slow, b"\x90a").peer, stage.hear(quick, b"\x90b").peer
