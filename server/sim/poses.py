@@ -27,7 +27,7 @@ POSE = np.dtype(
 )
 assert POSE.itemsize == 39
 
-SPEAKING, RAISED, SEATED, POINTING, AWAY, MUTED = 1, 2, 4, 8, 16, 32  # flag bits on avatars; clients set only 1, 2 and 8
+SPEAKING, RAISED, SEATED, POINTING, AWAY, MUTED = 1, 2, 4, 8, 16, 32  # flag bits; clients set only 1, 2 and 8
 
 
 class PoseBatch(NamedTuple):
