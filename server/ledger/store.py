@@ -147,10 +147,11 @@ class Store:
         row = self._reader.execute("SELECT number FROM entries WHERE leaf = ?", (leaf,)).fetchone()
         return None if row is None else int(row[0])
 
-    def chain(self, patient: bytes) -> tuple[int, bytes]:
-        """The patient's next sequence number and the leaf hash it must cite: (0, b"") without entries."""
+    def chain(self, patient: bytes, before: int = 1 << 62) -> tuple[int, bytes]:
+        """What the patient's next entry must carry after entries up to `before`: (0, b"") at the first."""
         row = self._reader.execute(
-            "SELECT patient_seq, leaf FROM entries WHERE patient = ? ORDER BY patient_seq DESC LIMIT 1", (patient,)
+            "SELECT patient_seq, leaf FROM entries WHERE patient = ? AND number < ? ORDER BY patient_seq DESC LIMIT 1",
+            (patient, before),
         ).fetchone()
         return (0, b"") if row is None else (int(row[0]) + 1, bytes(row[1]))
 

@@ -74,8 +74,8 @@ class Refuse(Wire, frozen=True, tag=17):
     """The entry is not acknowledged. `code` is stable, `text` for people.
 
     Codes that a peer causes: bad-entry, unknown-key, bad-signature, chain-moved, bad-blob, too-fast, log-full.
-    Codes of trouble here: disk-full, disk-error, damaged, stopped. After one of those an entry may or may not be on
-    record: submitted again to the restarted ledger it gets its index.
+    Codes of trouble here: disk-full, disk-error, damaged. After one of those an entry may or may not be on record:
+    submitted again to the restarted ledger it gets its index.
     """
 
     request: int

@@ -116,13 +116,14 @@ class Writer:
         answers: list[Ack | Refuse] = []
         for submit, leaf, number in zip(group, leaves, numbers, strict=True):
             refusal = next(refusals) if number is None else None
-            place = first + admission.places[leaf] if number is None and refusal is None else number
-            if place is not None and place >= self.signed_size:
-                refusal = self.stopped or _UNSIGNED
-            if refusal is not None or place is None:
-                answers.append(Refuse(submit.request, leaf, *(refusal or _UNSIGNED)))
-            else:
-                answers.append(self._ack(submit.request, leaf, place))
+            if refusal is None:
+                place = first + admission.places[leaf] if number is None else number
+                if place < self.signed_size:
+                    answers.append(self._ack(submit.request, leaf, place))
+                    continue
+                assert self.stopped is not None, "only a failed write leaves an entry on disk unsigned"
+                refusal = self.stopped
+            answers.append(Refuse(submit.request, leaf, *refusal))
         return answers
 
     def _admit(self, fresh: Sequence[Submit], admission: Admission) -> Iterator[Refusal | None]:
@@ -184,9 +185,15 @@ class Writer:
         for number, entry in enumerate(self._store.entries(first, self._tree.size), first):
             keys = {index: key for index, key in self._keys.items() if index < number}
             found = inspect(Submit(0, entry, *(self._store.content(number) or (b"", b""))), keys)
-            bad = found if isinstance(found, Refusal) else check_signature(found)
+            bad = found if isinstance(found, Refusal) else check_signature(found) or self._check_link(found, number)
             if bad is not None:
                 raise Damaged(f"entry {number}, durable but not signed, may not be signed: {bad.text}")
+
+    def _check_link(self, candidate: Candidate, number: int) -> Refusal | None:
+        entry = candidate.signed.entry
+        if not entry.patient or (entry.patient_seq, entry.prev) == self._store.chain(entry.patient, number):
+            return None
+        return Refusal("chain-moved", "it does not follow the patient's entry before it")
 
     def _ack(self, request: int, leaf: bytes, number: int) -> Ack:
         size = self.signed_size
@@ -233,9 +240,6 @@ class Writer:
         """Publish what is signed and close the database."""
         self.publish(at_once=True)
         self._store.close()
-
-
-_UNSIGNED = Refusal("stopped", "the entry is on disk but not signed: the ledger must be restarted")
 
 
 def _check_all(candidates: Sequence[Candidate]) -> list[Refusal | None]:

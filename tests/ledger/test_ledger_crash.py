@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from ledger_faults import Crash, Faulty
 from ledger_story import Author, Logs, accepted
 
 from server.ledger.disk import Disk
@@ -13,85 +14,6 @@ from server.ledger.entry import leaf_hash
 from server.ledger.start import StartError
 from server.ledger.verify import verify
 from server.ledger.wire import Ack, Refuse, Submit
-
-
-class Crash(BaseException):
-    """The machine stops here."""
-
-
-class Faulty(Disk):
-    """Counts writes; at number `at` it stops the machine or fails with `error`. Knows what a power cut would undo."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.at = -1
-        self.mode = "before"
-        self.error: Exception | None = None
-        self._unsynced: list[tuple[Path, bytes | None]] = []  # (path, what was there), oldest first
-        self._folders: list[Path] = []  # made, but their name not durable
-
-    def arm(self, at: int, mode: str = "before", error: Exception | None = None) -> None:
-        self.count, self.at, self.mode, self.error = 0, at, mode, error
-
-    def _due(self, mode: str) -> bool:
-        return self.count == self.at and self.mode == mode
-
-    def _step(self) -> None:
-        if self._due("before"):
-            raise self.error or Crash
-        self.count += 1
-
-    def _after(self) -> None:
-        if self.count - 1 == self.at and self.mode == "after":
-            raise self.error or Crash
-
-    def _remember(self, path: Path) -> None:
-        self._unsynced.append((path, path.read_bytes() if path.exists() else None))
-
-    def write(self, path: Path, data: bytes, mode: int = 0o644) -> None:
-        self._remember(path)
-        if self._due("torn"):
-            super().write(path, data[: len(data) // 2], mode)
-            raise self.error or Crash
-        self._step()
-        super().write(path, data, mode)
-        self._after()
-
-    def sync(self, path: Path) -> None:
-        self._step()
-        super().sync(path)
-        self._unsynced = [one for one in self._unsynced if one[0] != path and one[0].parent != path]
-        self._folders = [folder for folder in self._folders if folder.parent != path]
-        self._after()
-
-    def rename(self, old: Path, new: Path) -> None:
-        self._step()
-        self._remember(old)
-        self._remember(new)
-        super().rename(old, new)
-        self._after()
-
-    def make_folder(self, path: Path) -> None:
-        self._step()
-        self._folders.append(path)
-        super().make_folder(path)
-        self._after()
-
-    def commit(self, database: sqlite3.Connection) -> None:
-        self._step()
-        super().commit(database)
-        self._after()
-
-    def cut_power(self) -> None:
-        """Undo whatever was not made durable."""
-        for path, data in reversed(self._unsynced):
-            if data is None:
-                path.unlink(missing_ok=True)
-            else:
-                path.write_bytes(data)
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
-
 
 RECORD = 5  # writes of a group: commit; head: write, sync, rename, folder
 WRITES = RECORD + 4 * 4  # and of publishing it: bundle, tile, vkey and checkpoint

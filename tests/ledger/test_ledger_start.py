@@ -134,6 +134,20 @@ def test_a_forged_entry_beyond_the_signed_head_is_not_signed(logs: Logs, ana: Au
         logs.open()
 
 
+def test_an_entry_out_of_its_chain_beyond_the_signed_head_is_not_signed(logs: Logs, ana: Author) -> None:
+    """A refused order, good signature and all, does not come onto the log by way of the database."""
+    writer = logs.open()
+    ana.kid = accepted(writer.record([ana.enrol()]))[0].index
+    patient = bytes(range(16))
+    first = accepted(writer.record([ana.order(patient, 0, b"")]))[0]
+    stale = ana.order(patient, 2, first.leaf)
+    row = Row(leaf_hash(stale.entry), stale.entry, "order", ana.actor, patient, 2, 1, stale.blob, b"")
+    writer._store.append(2, [row])
+    writer.close()
+    with pytest.raises(StartError, match="does not follow"):
+        logs.open()
+
+
 def test_two_ledgers_on_one_directory_are_refused(logs: Logs) -> None:
     logs.folder.mkdir()
     lock = DirectoryLock(logs.folder)
