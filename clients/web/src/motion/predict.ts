@@ -19,6 +19,7 @@ interface Step {
 
 /** See the module's head. Lengths in mm. */
 export class Predictor {
+  correctionMm = 0; // of the newest word of the server
   private x = 0;
   private z = 0;
   private offX = 0;
@@ -85,6 +86,7 @@ export class Predictor {
 
   private moveTo(x: number, z: number): void {
     const [dx, dz] = [this.x - x, this.z - z];
+    this.correctionMm = Math.hypot(dx, dz);
     [this.x, this.z] = [x, z];
     if (Math.hypot(dx + this.offX, dz + this.offZ) > JUMP_MM) [this.offX, this.offZ] = [0, 0];
     else [this.offX, this.offZ] = [this.offX + dx, this.offZ + dz];

@@ -8,8 +8,7 @@ import { type Doing, EYES_MM, ownSample, poseOf } from "./body";
 import { type Sample, type Timeline } from "./interpolate";
 import { findPath } from "./path";
 import { Predictor } from "./predict";
-import { SEATED } from "../net/pose";
-import { encodePose } from "../net/pose";
+import { encodePose, SEATED } from "../net/pose";
 import type { Bytes } from "../bytes";
 import { ahead, type Door, floorOf, type Layout, radians } from "../scene/layout";
 
@@ -69,6 +68,11 @@ export class Walker {
   /** Where one is, mm. */
   get position(): Place {
     return this.predictor.position;
+  }
+
+  /** How far the server's newest word was from the prediction, mm. */
+  get correctionMm(): number {
+    return this.predictor.correctionMm;
   }
 
   /** Whether an errand is under way. */

@@ -1,0 +1,93 @@
+/**
+ * `window.asclepion`: a read-only view of the client's state for tests and the curious, with the same acts the buttons have.
+ * It gives no power that the page's own controls do not give.
+ */
+
+import type { Placement } from "./care/placing";
+import type { Model } from "./model";
+import type { Health, Sample } from "./motion/interpolate";
+import type { View } from "./net/snapshot";
+
+type Metres = [number, number, number];
+
+/** The hook's shape. Lengths in metres. */
+export interface Hook {
+  readonly state: () => HookState;
+  /** Walks to a place of the room; true when it got there. */
+  readonly walkTo: (x: number, z: number) => Promise<boolean>;
+  /** Does what a key does, by its name: "interact", "offer", "point", "raise", ... */
+  readonly act: (action: string) => void;
+}
+
+/** What the state is made of. */
+export interface HookParts {
+  session: string;
+  model: Model;
+  view: View | undefined;
+  samples: ReadonlyMap<number, Sample>;
+  placements: readonly Placement[];
+  seated: boolean;
+  position: readonly [number, number]; // mm
+  yaw: number;
+  health: Health;
+  drawn: { fps: number; calls: number; triangles: number; roundTripMs: number; decodeMs: number; correctionMm: number };
+}
+
+export type HookState = ReturnType<typeof hookState>;
+
+declare global {
+  interface Window {
+    asclepion?: Hook;
+  }
+}
+
+const metres = (place: readonly number[]): Metres => [place[0]! / 1000, place[1]! / 1000, place[2]! / 1000];
+
+/** Everything there is to see, as plain values. */
+export function hookState({ session, model, view, samples, placements, seated, position, yaw, health, drawn }: HookParts) {
+  return {
+    session,
+    tick: view?.tick ?? -1,
+    room: model.room?.room ?? "",
+    name: model.welcome?.name ?? "",
+    role: model.room?.role ?? "",
+    rights: model.room?.rights ?? [],
+    resumed: model.welcome?.resumed ?? false,
+    seated,
+    yaw,
+    position: [position[0] / 1000, position[1] / 1000] as [number, number],
+    people: peopleOf(model, samples),
+    waiting: model.waiting.map(({ name }) => name),
+    things: [...(view?.things.values() ?? [])].map((row) => ({ slot: row.slot, name: model.things.get(row.slot)?.name ?? "", owner: row.owner, hand: row.hand, position: metres(row.position) })),
+    offers: model.offers.length,
+    beds: bedsOf(model),
+    receipts: placements.map(({ text, stage, index, detail }) => ({ text, stage, index, detail })),
+    lines: model.lines.map(({ who, text }) => ({ who, text })),
+    view: { ...drawn, ...health },
+  };
+}
+
+function peopleOf(model: Model, samples: ReadonlyMap<number, Sample>) {
+  return [...model.people].map(([slot, { name, role, away, muted }]) => {
+    const sample = samples.get(slot);
+    return { slot, name, role, away, muted, flags: sample?.flags ?? 0, shown: sample !== undefined, position: metres(sample?.head ?? [0, 0, 0]) };
+  });
+}
+
+function bedsOf(model: Model) {
+  return model.beds.map(({ index, place, patient, accessIndex, mayOrder, vitals, sweep }) => ({
+    index,
+    id: place.id,
+    open: patient !== null,
+    access: accessIndex,
+    orders: mayOrder,
+    source: vitals?.source ?? "",
+    hr: vitals?.hr ?? null,
+    sap: vitals?.sap ?? null,
+    dap: vitals?.dap ?? null,
+    running: vitals?.running ?? [],
+    alarms: (vitals?.alarms ?? []).map((alarm) => `${alarm.priority} ${alarm.code}${alarm.acked_by === "" ? "" : " acked"}`),
+    newestSample: Math.max(-1, ...[...sweep.traces.values()].map((trace) => trace.newest)),
+    channels: [...sweep.traces.keys()].sort((a, b) => a - b),
+  }));
+}
