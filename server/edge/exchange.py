@@ -63,6 +63,7 @@ class Exchange:
         self._timer: asyncio.TimerHandle | None = None
         self._tick_s = 0.0
         self._empty = asyncio.Event()
+        self.welcomed = asyncio.Event()  # set once the shard has welcomed this edge for the first time
 
     @property
     def linked(self) -> bool:
@@ -153,6 +154,7 @@ class Exchange:
                 self.stats = event.values
             case link.EdgeWelcome():
                 self.welcome = event
+                self.welcomed.set()
                 self.log.info("linked", tick_hz=event.tick_hz)
             case LinkUp() | LinkDown():
                 self._start_anew()

@@ -130,13 +130,20 @@ async def _main(config: Config) -> int:
     except ConfigError:
         await edge.close()
         raise
-    tell_ready(data, "edge", {"url": edge.url, "admin": edge.admin_url})
     log.info("listening", url=edge.url, admin=edge.admin_url)
+    announcing = asyncio.create_task(_announce(edge, data))
     await stopping.wait()
+    announcing.cancel()
     forget_ready(data, "edge")
     await edge.stop()
     log.info("stopped")
     return 0
+
+
+async def _announce(edge: Edge, data: Path) -> None:
+    """Ready is who listens and has a shard behind."""
+    await edge.exchange.welcomed.wait()
+    tell_ready(data, "edge", {"url": edge.url, "admin": edge.admin_url})
 
 
 def run(config: Config) -> int:

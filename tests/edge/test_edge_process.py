@@ -64,7 +64,7 @@ def test_an_edge_by_itself_serves_browsers_and_ends_well_on_sigterm(built, data,
     assert read_ready(data, "edge") is None
 
 
-def test_an_edge_ends_when_its_supervisor_is_gone(built, data):
+def test_an_edge_ends_when_its_supervisor_is_gone(built, data, shard):
     process = begin(data, "--supervised")
     ready(process, data)
     _, err = process.communicate(timeout=20)  # closes its input, as the end of a supervisor does
