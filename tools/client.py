@@ -24,7 +24,7 @@ from server.ledger.entry import Entry, fingerprint, key_entry, leaf_hash, seal_c
 from server.ledger.note import parse_vkey
 from server.ledger.proof import verify_receipt
 from server.net.hello import make_hello
-from server.net.messages import Bye, Ping, ServerMessage, Welcome, encoder
+from server.net.messages import Bye, Notice, Ping, ServerMessage, Welcome, encoder
 from server.net.session import POSE_STRUCT
 from server.net.token import base64url
 from server.sim.poses import POSE_KIND
@@ -36,7 +36,8 @@ from tools.waves import WAVE_KIND, WaveBlock, read_wave
 
 KEYFRAMES_KEPT = 4
 WAVES_KEPT = 400  # blocks
-ORDER_TRIES_MAX = 5
+ORDER_TRIES_MAX = 10
+ORDER_AGAIN_S = 0.5  # when the chain stands still, because another entry is being recorded
 HTTP_TIMEOUT_S = 10.0
 Triple = tuple[int, int, int]
 WireMessage = commands.Wire
@@ -64,7 +65,9 @@ class Order(NamedTuple):
     bed: int
     content: bytes
     leaf: bytes = b""
+    patient_seq: int = -1  # where in the chain it was to stand
     tries: int = 0
+    again_s: float = 0.0  # when it is signed again at the latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class Client:
         self.receipts: dict[int, Receipt] = {}  # by the number `place_order` or `enrol` gave
         self._keyframes: dict[tuple[int, int], View] = {}
         self._key_entry = b""
-        self._again: list[Order] = []  # wait for their bed's chain
+        self._again: list[Order] = []  # refused because the chain moved; to be signed again
 
     # --- coming in --------------------------------------------------------------------------------------------------
 
@@ -267,7 +270,8 @@ class Client:
         )  # fmt: skip
         signed = sign(entry, self.key, self.kid)
         seq = self.ask(commands.PlaceOrder, order.bed, signed, order.content, salt, key, nonce)
-        self.orders[seq] = order._replace(leaf=leaf_hash(signed), tries=order.tries + 1)
+        tries, place = order.tries + 1, chain.patient_seq
+        self.orders[seq] = order._replace(leaf=leaf_hash(signed), patient_seq=place, tries=tries)
         return seq
 
     def _send(self, message: WireMessage) -> None:
@@ -297,6 +301,7 @@ class Client:
                 self.waves.append(read_wave(frame))
             else:
                 self._saw(frame)
+        self._retry()
         return heard
 
     def _saw(self, frame: bytes) -> None:
@@ -318,6 +323,8 @@ class Client:
                 self.welcome, self.kid, self.tick = message, message.log_kid, message.tick
             case Bye():
                 self.bye = message
+            case Notice(topic="log", text=vkey) if self.welcome is not None:
+                self.welcome = msgspec.structs.replace(self.welcome, log_vkey=vkey)
             case events.RoomEntered():
                 self._entered(message)
             case events.PersonCame(who=who):
@@ -334,7 +341,7 @@ class Client:
         self.scene = msgpack.unpackb(room.scene)
         self.people = {person.avatar: person for person in room.people}
         self.things = {thing.thing: thing for thing in room.things}
-        self.vitals, self.access, self.chains = {}, {}, {}
+        self.vitals, self.access, self.chains, self._again = {}, {}, {}, []
 
     def _heard_record(self, message: WireMessage) -> None:
         match message:
@@ -342,7 +349,6 @@ class Client:
                 self.access[bed] = message
             case events.BedChain(bed=bed):
                 self.chains[bed] = message
-                self._retry(bed)
             case events.Enrolled(seq=seq, index=index, proof=proof):
                 if proof:
                     self.receipts[seq] = self._receipt(index, leaf_hash(self._key_entry), proof)
@@ -356,15 +362,19 @@ class Client:
                 self.refused[seq] = message
                 refused = self.orders.pop(seq, None)
                 if refused is not None and code == "chain-moved" and refused.tries < ORDER_TRIES_MAX:
-                    self._again.append(refused)
+                    self._again.append(refused._replace(again_s=self._clock.monotonic_s() + ORDER_AGAIN_S))
 
-    def _retry(self, bed: int) -> None:
-        """The bed's chain is known anew: sign again the first of what was refused for it."""
-        for order in self._again:
-            if order.bed == bed:
+    def _retry(self) -> None:
+        """Sign refused orders again where the chain has moved on since, or after a while; one for each bed."""
+        beds: set[int] = set()
+        now_s = self._clock.monotonic_s()
+        for order in list(self._again):
+            chain = self.chains.get(order.bed)
+            ready = chain is not None and (chain.patient_seq != order.patient_seq or now_s >= order.again_s)
+            if ready and order.bed not in beds:
+                beds.add(order.bed)
                 self._again.remove(order)
                 self._sign_order(order)
-                return
 
     def _receipt(self, index: int, leaf: bytes, proof: bytes) -> Receipt:
         """Check a receipt against the log's key. Raises NoteError, ProofError or ClientError."""

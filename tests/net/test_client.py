@@ -28,7 +28,7 @@ from server.net.wire import Inbound, Peer
 from server.sim.snapshot import delta_of, keyframe_of, view_of
 from server.sim.state import new_avatars, new_things
 from server.world import commands, events
-from tools.client import Client, ClientError, load_signing_key
+from tools.client import ORDER_TRIES_MAX, Client, ClientError, load_signing_key
 from tools.client_lines import MemoryLine
 from tools.waves import WaveBlock, write_wave
 
@@ -215,16 +215,30 @@ def test_an_order_whose_chain_moved_is_signed_again_for_the_new_end() -> None:
     assert client.refused[other].code == "not-allowed" and not client.orders
 
 
+def test_while_another_entry_is_being_recorded_an_order_waits_for_the_chain_to_move() -> None:
+    house = House()
+    client = house.at_the_bed()
+    seq = client.place_order(0, b"{}")
+    house.turn()
+    for _ in range(3):
+        house.tell(events.Refused(seq, "chain-moved", ""), events.BedChain(0, 0, b""))
+        house.turn()
+    assert sum(isinstance(m, commands.PlaceOrder) for m in house.said) == 1
+    house.clock.advance(1.0)
+    house.turn()
+    assert house.heard(commands.PlaceOrder).seq == seq + 1
+
+
 def test_a_chain_that_never_stands_still_is_given_up() -> None:
     house = House()
     client = house.at_the_bed()
     client.place_order(0, b"{}")
-    for turn in range(1, 10):
+    for turn in range(1, 20):
         house.turn()
         newest = [m for m in house.said if isinstance(m, commands.PlaceOrder)][-1]
         house.tell(events.Refused(newest.seq, "chain-moved", ""), events.BedChain(0, turn, bytes(32)))
     house.turn()
-    assert sum(isinstance(m, commands.PlaceOrder) for m in house.said) == 5 and not client.orders
+    assert sum(isinstance(m, commands.PlaceOrder) for m in house.said) == ORDER_TRIES_MAX and not client.orders
 
 
 def test_an_order_before_the_bed_is_open_is_not_sent() -> None:
