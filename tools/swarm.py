@@ -159,6 +159,7 @@ def _watch(ask: Ask, where: Where, workers: list[Worker], bar: Progress) -> tupl
     cpu: dict[str, float] = {}
     cores: dict[str, float] = {}
     cpu_since_s = 0.0
+    stats: dict[str, float] = {}
     over_time: list[dict[str, float]] = []
     read_s = 0.0
     while any(w.record is None for w in workers):
@@ -167,17 +168,17 @@ def _watch(ask: Ask, where: Where, workers: list[Worker], bar: Progress) -> tupl
         if where.house:
             where.house.check()
         phases = [w.progress.phase for w in workers]
-        if not cpu and all(p in ("run", "done") for p in phases):
+        if not before and all(p in ("run", "done") for p in phases):
             before, cpu, cpu_since_s = read_stats(where.data), where.cpu_s(), time.monotonic()
-        if cpu and not cores and any(p == "done" for p in phases):
+        if before and not stats and any(p == "done" for p in phases):
             wall_s = time.monotonic() - cpu_since_s
             cores = {part: (s - cpu[part]) / wall_s for part, s in where.cpu_s().items()}
+            stats = read_stats(where.data)
         if time.monotonic() - read_s >= 1.0:
             read_s = time.monotonic()
             over_time.append(read_stats(where.data))
         _show(ask, workers, bar, task, over_time)
-    stats = read_stats(where.data)
-    figures = Figures(stats, before, over_time, cores, ask.tick_hz)
+    figures = Figures(stats or read_stats(where.data), before, over_time, cores, ask.tick_hz)
     return [w.record for w in workers if w.record is not None], figures
 
 
@@ -213,7 +214,7 @@ def summary_table(outcome: Outcome) -> Table:
     for label, value in (
         ("delivered, worst bot", f"{s['delivered']:.2%}"),
         ("ticks over budget", f"{s['ticks_over_budget']} of {s['ticks']}"),
-        ("shard CPU per client and tick", "not ours" if cpu is None else f"{cpu:.1f} us"),
+        ("server CPU per client and tick", "not ours" if cpu is None else f"{cpu:.1f} us"),
         ("bytes per avatar update", f"{s['bytes_per_avatar_update']:.1f}"),
         ("rows compared with the truth", f"{s['compared']['rows']:,}"),
         ("mismatches", str(s["mismatches"])),

@@ -103,8 +103,6 @@ def evaluate(records: Sequence[Record], figures: Figures, verdict: Verdict, plan
     counters: Counter[str] = Counter()
     for record in records:
         counters.update(record.counters)
-    over = figures.stats.get("ticks_over_budget_total", 0.0) - figures.before.get("ticks_over_budget_total", 0.0)
-    shard = figures.cores.get("shard")
     avatars = sum(r.frame_avatars for r in records)
     summary = {
         **plan,
@@ -116,9 +114,11 @@ def evaluate(records: Sequence[Record], figures: Figures, verdict: Verdict, plan
         "inputs_seen": len(seen[0]),
         "snapshot_age_ms": percentiles(age[0]),
         "tick_ms": _tick_ms(figures.stats),
-        "ticks_over_budget": int(over),
+        "ticks_over_budget": _counted(figures, "ticks_over_budget_total"),
+        "ticks_thinned": _counted(figures, "ticks_thinned_total"),
+        "schedule_slips": _counted(figures, "schedule_slips_total"),
         "phases_ms": {p: _pair(figures.stats, f"phase_{p}_ms") for p in PHASES},
-        "server_cpu_us_per_client_tick": _per_client_tick_us(shard, len(got), figures),
+        "server_cpu_us_per_client_tick": _per_client_tick_us(figures, len(got)),
         "cpu_cores": {part: round(share, 4) for part, share in figures.cores.items()},
         "bots_cpu_cores": [round(r.cpu_s / r.wall_s, 3) for r in records],
         "bytes_per_avatar_update": round(sum(r.frame_bytes for r in records) / max(1, avatars), 3),
@@ -134,8 +134,15 @@ def evaluate(records: Sequence[Record], figures: Figures, verdict: Verdict, plan
     return Outcome(summary, (seen[0], seen[1]), age, bytes_in, first, share, dict(counters), figures, verdict)
 
 
-def _per_client_tick_us(cores: float | None, clients: int, figures: Figures) -> float | None:
-    return None if cores is None else round(cores * 1e6 / (clients * figures.tick_hz), 3)
+def _counted(figures: Figures, name: str) -> int:
+    return int(figures.stats.get(name, 0.0) - figures.before.get(name, 0.0))
+
+
+def _per_client_tick_us(figures: Figures, clients: int) -> float | None:
+    """Processor time of all server processes; None if they are not ours to measure."""
+    if not figures.cores:
+        return None
+    return round(sum(figures.cores.values()) * 1e6 / (clients * figures.tick_hz), 3)
 
 
 def _pair(stats: dict[str, float], name: str) -> dict[str, float]:
@@ -178,6 +185,7 @@ h1 {{ font-size: 1.5rem }} h2 {{ font-size: 1.1rem; margin-top: 2rem }}
 table {{ border-collapse: collapse; margin: .5rem 0 }} td, th {{ padding: .2rem .9rem .2rem 0; text-align: left }}
 td.n {{ text-align: right; font-variant-numeric: tabular-nums }}
 th {{ font-weight: 600; border-bottom: 1px solid #ccd3da }}
+.columns {{ columns: 2 24rem; column-gap: 3rem }} section {{ break-inside: avoid }}
 .verdict {{ padding: .6rem .9rem; border-radius: .4rem; background: {colour} }}
 </style>
 <h1>{title}</h1>
@@ -231,9 +239,11 @@ def _plots(outcome: Outcome) -> list[tuple[str, Any]]:
     seconds = [float(i) for i in range(len(shard))]
     ticks = {p: (seconds, [s.get(f"tick_ms_{p}", 0.0) for s in shard]) for p in ("p50", "p99")}
     phases = {p: (seconds, [s.get(f"phase_{p}_ms_p50", 0.0) for s in shard]) for p in PHASES}
-    share = go.Figure([go.Histogram(x=[float(s) for s in outcome.delivered], nbinsx=40)])
+    low = min(0.95, float(outcome.delivered.min()))
+    bins = {"start": low, "end": 1.0 + 1e-6, "size": (1.0 + 1e-6 - low) / 50}
+    share = go.Figure([go.Histogram(x=[float(s) for s in outcome.delivered], xbins=bins)])
     share.update_layout(height=260, margin={"l": 50, "r": 20, "t": 10, "b": 40}, template="plotly_white",
-                        xaxis_title="share of snapshots delivered", yaxis_title="bots")  # fmt: skip
+                        xaxis_title="share of snapshots delivered", yaxis_title="bots", xaxis_range=[low, 1.001])  # fmt: skip
     return [
         lines("Input to seen", "ms", {p: (seen["s"], seen[p]) for p in ("p50", "p99")}),
         lines("Snapshot age at receipt", "ms", {p: (age["s"], age[p]) for p in ("p50", "p99")}),
@@ -244,24 +254,32 @@ def _plots(outcome: Outcome) -> list[tuple[str, Any]]:
     ]
 
 
-def _tables(outcome: Outcome) -> str:
-    s = outcome.summary
+def _percentile_table(s: dict[str, Any]) -> str:
     head = ("", "p50", "p90", "p99", "max")
     rows = [
         (label, *(s[key].get(p, "-") for p in head[1:]))
         for label, key in (("input to seen, ms", "input_to_seen_ms"), ("snapshot age, ms", "snapshot_age_ms"),
                            ("tick, ms", "tick_ms"))
     ]  # fmt: skip
+    return table(head, rows)
+
+
+def _tables(outcome: Outcome) -> str:
+    """All figures, in columns as wide as the page allows."""
+    s = outcome.summary
     flat = [(k, v) for k, v in s.items() if isinstance(v, int | float | str | list)]
     server = [(k, round(v, 3)) for k, v in sorted(outcome.figures.stats.items())]
-    return "".join([
-        table(head, rows), "<h2>The run</h2>", table(("figure", "value"), flat),
-        "<h2>Compared with the replayed journal</h2>", table(("what", "count"), list(s["compared"].items())),
-        "".join(f"<p>{escape(text)}</p>" for text in outcome.verdict.named),
-        "<h2>Counters of the bots, by reason</h2>", table(("counter", "count"), list(s["counters"].items())),
-        "<h2>Figures of the shard</h2>", table(("figure", "value"), server),
-        "<h2>The machine</h2>", table(("", ""), list(s["machine"].items())),
-    ])  # fmt: skip
+    blocks = (
+        ("The run", table(("figure", "value"), flat)),
+        ("Compared with the replayed journal", table(("what", "count"), list(s["compared"].items()))),
+        ("The machine", table(("", ""), list(s["machine"].items()))),
+        ("Cores used, by process", table(("process", "cores"), list(s["cpu_cores"].items()))),
+        ("Counters of the bots, by reason", table(("counter", "count"), list(s["counters"].items()))),
+        ("Figures of the shard", table(("figure", "value"), server)),
+    )
+    named = "".join(f"<p>{escape(text)}</p>" for text in outcome.verdict.named)
+    columns = "".join(f"<section><h2>{escape(title)}</h2>{html}</section>" for title, html in blocks)
+    return f'{named}<div class="columns">{columns}</div>'
 
 
 def write_html(path: Path, outcome: Outcome, passed: bool) -> None:
@@ -269,7 +287,7 @@ def write_html(path: Path, outcome: Outcome, passed: bool) -> None:
     s = outcome.summary
     parts = []
     for number, (title, figure) in enumerate(_plots(outcome)):
-        html = figure.to_html(full_html=False, include_plotlyjs=number == 0, config={"displaylogo": False})
+        html = figure.to_html(full_html=False, include_plotlyjs=number == 0, config={"displayModeBar": False})
         parts.append(f"<h2>{escape(title)}</h2>{html}")
     title = f"Swarm: {s['bots']} bots in {s['rooms']} rooms for {s['seconds']:g} s"
     text = (
@@ -277,5 +295,5 @@ def write_html(path: Path, outcome: Outcome, passed: bool) -> None:
         f"{s['compared']['rows']:,} rows compared, {s['ticks_over_budget']} ticks over budget"
     )
     page = PAGE.format(title=escape(title), colour="#e2f4e6" if passed else "#fbe3e1", verdict=escape(text),
-                       body=_tables(outcome) + "".join(parts))  # fmt: skip
+                       body=_percentile_table(s) + "".join(parts) + _tables(outcome))  # fmt: skip
     path.write_text(page)
