@@ -3,81 +3,38 @@
 Owns the tables of native peers and edges, their bounded outboxes, view membership and room-epoch keys. `net.transport`
 (sockets) and `net.memory` (tests) add the ways in and out. Never parses a client frame, never blocks, reads no clock.
 
-Ways out are tried once per flush: a full pipe costs a native peer its snapshot, never a control frame; who lets control
-frames pile up beyond `outbound_bytes_max` is let go.
+Ways out are tried once per flush: a full pipe costs a native peer its snapshot and wave blocks, never a control frame;
+who lets control frames pile up beyond `outbound_bytes_max` is let go.
 """
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import Enum
 
 from server.config import Limits
 from server.net import link
+from server.net.ends import Edge, Native, Sent, ViewSeal
 from server.net.messages import encoder
 from server.net.protocol import PROTOCOL_HASH
 from server.net.seal import new_key, seal, topic
+from server.net.session import FIRST_MESSAGE_BYTE
 from server.net.wire import Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer, Received
 
 EDGE_BACKLOG_FACTOR = 64  # an edge carries many browsers: its backlog may be this many times a peer's
 REFUSED_EDGES_MAX = 64
 ENDED_MAX = 4096  # closed peers whose late frames are still told from a newcomer's
-
-
-class Sent(Enum):
-    """What became of an attempt to send."""
-
-    OK = "ok"
-    FULL = "full"
-    LOST = "lost"
-
-
-@dataclass(slots=True, eq=False)
-class Native:
-    """A native peer: its queue, and this tick's snapshot (whatever the way out takes)."""
-
-    peer: Peer
-    user_id: str
-    verified: bool = False
-    closing: bool = False
-    frames: list[bytes] = field(default_factory=list)
-    queued_bytes: int = 0
-    snapshot: object = None
-
-
-@dataclass(slots=True, eq=False)
-class Edge:
-    """An edge: its connections that were heard of, frames for them, and link messages, in order."""
-
-    route: bytes
-    name: str
-    conns: dict[int, None] = field(default_factory=dict)
-    rows: list[tuple[list[int], bytes]] = field(default_factory=list)
-    messages: list[link.ToEdge] = field(default_factory=list)
-    backlog: deque[bytes] = field(default_factory=deque)
-    backlog_bytes: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class ViewSeal:
-    """A view with viewers behind edges: its members, epoch and key. `stale`: a member left, so a new key is due."""
-
-    room: int
-    members: dict[Peer, None] = field(default_factory=dict)
-    joining: dict[Peer, None] = field(default_factory=dict)
-    epoch: int = 1
-    key: bytes = field(default_factory=new_key)
-    stale: bool = False
+COUNTED = (
+    "strangers_dropped", "late_frames", "burst_frames", "identity_changed", "multipart", "chosen_route",
+    "snapshots_skipped", "waves_skipped", "too_slow", "edge_undecodable", "edge_unknown", "edge_too_slow",
+    "messages_sent", "frames_received",
+)  # fmt: skip
 
 
 class Hub(ABC):
     """The wire without its sockets; see `net.wire.AnyWire` for what the shard calls."""
 
     def __init__(self, limits: Limits, tick_hz: int) -> None:
-        self.counters: dict[str, int] = dict.fromkeys(
-            ("strangers_dropped", "late_frames", "burst_frames", "identity_changed", "snapshots_skipped", "too_slow",
-             "edge_undecodable", "edge_unknown", "edge_too_slow", "messages_sent", "frames_received"), 0)  # fmt: skip
+        self.counters: dict[str, int] = dict.fromkeys(COUNTED, 0)
         self.limits = limits
         self._tick_hz = tick_hz
         self._natives: dict[bytes, Native] = {}
@@ -329,6 +286,8 @@ class Hub(ABC):
         for view, tick, frame in self._publications:
             if view in self._views:
                 seen = self._views[view]
+                assert tick > seen.newest_tick, "a view is sealed once a tick: a nonce must not be used twice"
+                seen.newest_tick = tick
                 self._publish((topic(view), *seal(seen.key, seen.room, seen.epoch, tick, frame)))
         self._publications.clear()
 
@@ -356,13 +315,20 @@ class Hub(ABC):
             self.counters["messages_sent"] += 1
             native.frames, native.queued_bytes = [], 0
         elif outcome is Sent.FULL:
-            self.counters["snapshots_skipped"] += snapshot is not None
-            if native.frames and not native.closing:
-                self._due[native] = None
+            self._thin_out(native, snapshot is not None)
         if native.closing:
             self._forget_native(native)
         elif outcome is Sent.LOST:
             self._drop_native(native, "lost")
+
+    def _thin_out(self, native: Native, snapshot: bool) -> None:
+        """The pipe is full: the snapshot and wave blocks are skipped, control frames wait."""
+        kept = [frame for frame in native.frames if frame[0] >= FIRST_MESSAGE_BYTE]
+        self.counters["snapshots_skipped"] += snapshot
+        self.counters["waves_skipped"] += len(native.frames) - len(kept)
+        native.frames, native.queued_bytes = kept, sum(map(len, kept))
+        if kept:
+            self._due[native] = None
 
     def _flush_edge(self, edge: Edge) -> None:
         ready: list[link.ToEdge] = []

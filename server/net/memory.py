@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from server.config import Limits
 from server.net import link
 from server.net.edgewire import Seen, Views
-from server.net.hub import Hub, Sent
+from server.net.ends import Sent
+from server.net.hub import Hub
 from server.net.messages import encoder
 from server.net.protocol import PROTOCOL_HASH
 from server.net.seal import TOPIC

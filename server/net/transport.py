@@ -11,7 +11,8 @@ import zmq
 
 from server.clock import Clock, SystemClock
 from server.config import Limits
-from server.net.hub import Hub, Sent
+from server.net.ends import Sent
+from server.net.hub import Hub
 from server.net.keys import CurvePair
 from server.net.wire import Received
 from server.net.zap import DOMAIN, Doorkeeper, ZapThread
@@ -119,9 +120,9 @@ class Wire(Hub):
         if part.more:
             while self._native.getsockopt(zmq.RCVMORE):
                 self._native.recv(zmq.NOBLOCK)
-            self._bump("multipart")
+            self.counters["multipart"] += 1
         elif route[0] != 0:
-            self._bump("chosen_route")  # routing ids are ours to give: a chosen one might be somebody's next
+            self.counters["chosen_route"] += 1  # routing ids are ours to give: a chosen one might be somebody's next
         else:
             self._heard_native(route, str(part.get("User-Id")), part.bytes)
         return True
@@ -147,9 +148,6 @@ class Wire(Hub):
                 self._views_socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-
-    def _bump(self, reason: str) -> None:
-        self.counters[reason] = self.counters.get(reason, 0) + 1
 
     # --- out --------------------------------------------------------------------------------------------------------
 

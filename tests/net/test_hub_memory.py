@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,20 @@ def test_a_slow_reader_misses_snapshots_and_keeps_every_control_frame() -> None:
     wire.flush()
     assert slow.read() == [[bytes([0x90, tick]) for tick in range(2, 6)]]
     assert wire.counters["snapshots_skipped"] == 4
+
+
+def test_a_slow_reader_of_waves_misses_some_and_stays() -> None:
+    wire = wired()
+    slow, peer = native(wire)
+    slow.capacity = 1
+    for number in range(30):
+        wire.post([peer], b"\x03" * 100)
+        wire.post([peer], bytes([0x90, number]))
+        wire.flush()
+    assert slow.read() == [[b"\x03" * 100, b"\x90\x00"]]
+    wire.flush()
+    assert slow.read() == [[bytes([0x90, number]) for number in range(1, 30)]]
+    assert wire.counters["waves_skipped"] == 29 and wire.counters["too_slow"] == 0
 
 
 def test_who_never_reads_is_let_go_and_the_queue_never_grows_past_its_limit() -> None:
@@ -202,6 +217,17 @@ def test_a_snapshot_that_overtakes_its_key_is_opened_when_the_key_comes() -> Non
     assert edge.read() == []
     edge.received = held
     assert [(s.tick, s.conns) for s in seen(edge)] == [(2, (1,))]
+
+
+def test_a_view_is_never_sealed_twice_for_one_tick() -> None:
+    wire = wired()
+    _, (peer,) = edge_with(wire, 1)
+    wire.join_view(peer, 7, 3)
+    wire.view(7, 3, 5, b"\x01a", [])
+    wire.flush()
+    wire.view(7, 3, 5, b"\x01b", [])
+    with pytest.raises(AssertionError, match="nonce"):
+        wire.flush()
 
 
 def test_views_without_edge_members_are_not_published() -> None:

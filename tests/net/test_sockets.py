@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socket import create_connection
 
 import pytest
 import zmq
@@ -203,6 +204,17 @@ def test_more_than_one_part_upwards_is_dropped(stage: Stage) -> None:
     socket.send_multipart([b"\x90", b"\x90"])
     assert stage.hear(socket, b"\x91").frame == b"\x91"
     assert stage.wire.counters["multipart"] == 1
+
+
+def test_noise_on_the_port_costs_nobody_else_anything(stage: Stage) -> None:
+    host, port = stage.wire.endpoint.removeprefix("tcp://").split(":")
+    greeting = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32)
+    for noise in (b"GET / HTTP/1.0\r\n\r\n", bytes(range(256)) * 40, greeting, greeting + b"\x04" + b"\xff" * 300):
+        with create_connection((host, int(port)), PATIENCE_S) as raw:
+            raw.sendall(noise)
+            stage.quiet(0.05)
+    assert stage.hear(stage.dealer(), b"\x90polite").frame == b"\x90polite"
+    assert not [i for i in stage.heard if isinstance(i, Inbound) and i.frame != b"\x90polite"]
 
 
 def test_a_port_in_use_is_said_by_its_address(stage: Stage, tmp_path: Path) -> None:

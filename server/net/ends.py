@@ -1,0 +1,59 @@
+"""What the hub remembers of each end: native peers, edges, and the keys of views that edges show.
+
+Owns the rows of those tables; `net.hub` alone changes them.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from server.net import link
+from server.net.seal import new_key
+from server.net.wire import Peer
+
+
+class Sent(Enum):
+    """What became of an attempt to send."""
+
+    OK = "ok"
+    FULL = "full"
+    LOST = "lost"
+
+
+@dataclass(slots=True, eq=False)
+class Native:
+    """A native peer: its queue, and this tick's snapshot (whatever the way out takes)."""
+
+    peer: Peer
+    user_id: str
+    verified: bool = False
+    closing: bool = False
+    frames: list[bytes] = field(default_factory=list)
+    queued_bytes: int = 0
+    snapshot: object = None
+
+
+@dataclass(slots=True, eq=False)
+class Edge:
+    """An edge: its connections that were heard of, frames for them, and link messages, in order."""
+
+    route: bytes
+    name: str
+    conns: dict[int, None] = field(default_factory=dict)
+    rows: list[tuple[list[int], bytes]] = field(default_factory=list)
+    messages: list[link.ToEdge] = field(default_factory=list)
+    backlog: deque[bytes] = field(default_factory=deque)
+    backlog_bytes: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class ViewSeal:
+    """A view with viewers behind edges: its members, epoch and key. `stale`: a member left, so a new key is due."""
+
+    room: int
+    members: dict[Peer, None] = field(default_factory=dict)
+    joining: dict[Peer, None] = field(default_factory=dict)
+    epoch: int = 1
+    key: bytes = field(default_factory=new_key)
+    stale: bool = False
+    newest_tick: int = -1
