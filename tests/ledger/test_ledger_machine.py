@@ -131,5 +131,5 @@ class LogMachine(RuleBasedStateMachine):
             shutil.rmtree(self.home)
 
 
-LogMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+LogMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
 TestLogMachine = LogMachine.TestCase

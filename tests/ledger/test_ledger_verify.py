@@ -67,7 +67,7 @@ def record_around(public: Path, file: str, at: int) -> tuple[int, int]:
         start = end
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=90, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_any_flipped_byte_is_named_by_file_and_place(public: Path, data: st.DataObject) -> None:
     file = data.draw(st.sampled_from(files_of(public)))
@@ -86,7 +86,7 @@ def test_any_flipped_byte_is_named_by_file_and_place(public: Path, data: st.Data
         (public / file).write_bytes(good)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_a_file_cut_lengthened_or_gone_is_named(public: Path, data: st.DataObject) -> None:
     kept = {file: (public / file).read_bytes() for file in files_of(public)}
