@@ -20,12 +20,12 @@ help: ## this list
 	touch $@
 
 .venv/installed: .venv/made requirements.lock
-	@echo "setting up: packages (versions and hashes of requirements.lock)"
+	@echo "setting up: packages of requirements.lock, about a minute"
 	$(PIP) --require-hashes --no-deps -r requirements.lock
 	touch $@
 
 .venv/installed-test: .venv/made requirements-test.lock
-	@echo "setting up: packages (versions and hashes of requirements-test.lock)"
+	@echo "setting up: packages of requirements-test.lock, about a minute"
 	$(PIP) --require-hashes --no-deps -r requirements-test.lock
 	touch $@
 
@@ -36,13 +36,13 @@ help: ## this list
 	touch $@
 
 run: .venv/installed ## set up, start, and print the links to open; ARGS="--edge-port 9000" adds flags
-	@$(MAKE) --no-print-directory .venv/package
+	@$(MAKE) -s --no-print-directory .venv/package
 	$(PY) hatch_build.py
 	# On a terminal the server gets a process group of its own, so that Ctrl-C reaches it alone and make sees it end well.
 	if [ -t 0 ]; then set -m; $(PY) -m server serve $(ARGS); else exec $(PY) -m server serve $(ARGS); fi
 
 test: .venv/installed-test ## set up and run every test; ARGS="tests/edge -k tls" picks some
-	@$(MAKE) --no-print-directory .venv/package
+	@$(MAKE) -s --no-print-directory .venv/package
 	$(PY) hatch_build.py
 	$(PY) tests/chromium.py
 	$(PY) -m server prime
@@ -56,7 +56,7 @@ check: .venv/installed-test ## format, lint, types, house rules, the web client'
 	$(PY) hatch_build.py check
 
 bench: .venv/installed-test ## measure tick, codec, fan-out, twins and ledger, as tables
-	@$(MAKE) --no-print-directory .venv/package
+	@$(MAKE) -s --no-print-directory .venv/package
 	$(PY) -m tools.bench $(ARGS)
 
 ci: check test ## what has to hold before a change goes in
