@@ -15,6 +15,7 @@ from server.sim.state import AvatarState, ThingState
 Rows = npt.NDArray[np.int64]
 Slots = npt.NDArray[np.int64]
 
+
 class Field(NamedTuple):
     """Some wire values of a row: the state column they come from, bits and bias of each."""
 
