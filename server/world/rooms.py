@@ -115,8 +115,9 @@ def check(rooms: Sequence[Room], limits: Limits) -> Iterator[Problem]:
     yield from _check_house(rooms, limits)
     by_slug = {room.slug: room for room in rooms}
     for room in rooms:
-        found = (_check_numbers(room, limits), _check_roles(room, by_slug), _check_names(room), _check_doors(room, by_slug))
-        yield from (Problem(room.slug, where, text) for where, text in chain(*found))
+        roles, doors = _check_roles(room, by_slug), _check_doors(room, by_slug)
+        found = chain(_check_numbers(room, limits), roles, _check_names(room), doors)
+        yield from (Problem(room.slug, where, text) for where, text in found)
     if all(door.to in by_slug for room in rooms for door in room.door):
         yield from _check_ways(rooms)
         yield from _check_floors(rooms, limits)
