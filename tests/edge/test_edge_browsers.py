@@ -1,6 +1,7 @@
 """Browsers over real sockets: what goes through, who may come, who is let go."""
 
 import asyncio
+import random
 
 import aiohttp
 import pytest
@@ -253,5 +254,31 @@ def test_a_browser_that_reads_no_control_frames_is_let_go_and_others_stay(shard,
             await polite.send_bytes(b"\x80still")
             assert await binary(polite, b"\x90\x80still")
             writer.transport.abort()
+
+    asyncio.run(story())
+
+
+def test_no_bytes_whatever_on_a_connection_harm_the_others(shard, visiting):
+    lots = random.Random(7)
+
+    async def rude(visit, start: bytes) -> None:
+        host, port = visit.edge.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(start + lots.randbytes(lots.randrange(1, 400)))
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            await reader.read()
+        writer.close()
+
+    async def story() -> None:
+        async with visiting() as visit, visit.ws() as polite:
+            for _ in range(40):
+                writer = await deaf(visit)
+                writer.write(lots.randbytes(lots.randrange(1, 400)))
+                writer.close()
+                await rude(visit, b"GET /ws HTTP/1.1\r\n")
+            await polite.send_bytes(b"\x80still")
+            assert await binary(polite, b"\x90") == b"\x90\x80still"
+            await visit.until(lambda: len(visit.edge.exchange.browsers) == 1)
 
     asyncio.run(story())
