@@ -133,9 +133,7 @@ class Order(Struct, frozen=True):
     def text(self) -> str:
         """What a person reads: "norepinephrine 0.10 ug/kg/min", "fluid 500 mL over 10 min"."""
         if self.kind == "ventilator":
-            return (
-                f"ventilator {self.rate_per_min:g}/min, tidal {self.tidal_ml:g} mL, PEEP {self.peep_cmh2o:g} cmH2O"
-            )
+            return f"ventilator {self.rate_per_min:g}/min, tidal {self.tidal_ml:g} mL, PEEP {self.peep_cmh2o:g} cmH2O"
         if self.kind == "ventilator-off":
             return "ventilator off"
         return _dose_text(self)

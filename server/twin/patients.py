@@ -70,17 +70,24 @@ CONDITIONS: Final[dict[str, dict[str, float]]] = {
         "rr0": 1.7, "vt0": 0.85, "temp": 38.8 / 37.0, "gain_r": 0.6, "paco2_0": 0.86,
     },
     "hypovolaemia": {"blood": 0.82},
-    "copd": {"r_rs": 3.2, "e_rs": 0.8, "frc": 1.4, "shunt": 5.5, "vd3": 1.3, "paco2_0": 1.14, "g_central": 0.5, "rr0": 1.2},
+    "copd": {
+        "r_rs": 3.2, "e_rs": 0.8, "frc": 1.4, "shunt": 5.5, "vd3": 1.3, "paco2_0": 1.14, "g_central": 0.5,
+        "rr0": 1.2,
+    },
 }  # fmt: skip
 """Factors on parameters of the healthy; "blood" on the filled volume."""
 
 _WITH_SIZE = (
-    "v0_lv v0_rv v0_la v0_ra v0_ao v0_ar v0_vp v0_vc v0_pa v0_pv g_mv g_av g_tv g_pval g_sys g_vp g_vc g_pul g_la gain_v il_ao"
-).split()
-_AGAINST_SIZE = "e_lv ed_lv e_rv ed_rv emin_la emax_la emin_ra emax_ra e_ao e_ar r_ao e_vp ivm_vp e_vc e_pa e_pv".split()
-_WITH_LUNG = "frc vt0".split()
-_AGAINST_LUNG = "r_rs e_rs e_cw".split()
-_WITH_MASS = "vd3 vo2 vco2 v_o2 v_co2 v_art kf c_isf v_isf0".split()
+    "v0_lv", "v0_rv", "v0_la", "v0_ra", "v0_ao", "v0_ar", "v0_vp", "v0_vc", "v0_pa", "v0_pv", "g_mv", "g_av", "g_tv",
+    "g_pval", "g_sys", "g_vp", "g_vc", "g_pul", "g_la", "gain_v", "il_ao",
+)  # fmt: skip
+_AGAINST_SIZE = (
+    "e_lv", "ed_lv", "e_rv", "ed_rv", "emin_la", "emax_la", "emin_ra", "emax_ra", "e_ao", "e_ar", "r_ao", "ivm_vp",
+    "e_vc", "e_pa", "e_pv",
+)  # fmt: skip
+_WITH_LUNG = ("frc", "vt0")
+_AGAINST_LUNG = ("r_rs", "e_rs", "e_cw")
+_WITH_MASS = ("vd3", "vo2", "vco2", "v_o2", "v_co2", "v_art", "kf", "c_isf", "v_isf0")
 
 
 def parameters(patient: Patient) -> dict[str, float]:
@@ -112,7 +119,7 @@ def _scale(values: dict[str, float], names: Sequence[str], factor: float) -> Non
 
 
 def _age(values: dict[str, float], age_y: int) -> None:
-    """Stiffer arteries and weaker reflexes with age (Vlachopoulos, McDonald's), faster hearts and breaths in children."""
+    """Stiffer arteries and weaker reflexes with age (McDonald's Blood Flow); children's faster hearts and breaths."""
     grown = max(age_y - 35, 0)
     _scale(values, ("e_ao", "e_ar"), 1 + 0.011 * grown)
     _scale(values, ("gain_tv", "gain_ts"), 1 - 0.008 * min(grown, 60))
@@ -152,7 +159,8 @@ def _fill(block: Floats, lane: int, patient: Patient) -> None:
     values = parameters(patient)
     for name, value in values.items():
         x[PARAMETERS[name].row] = value
-    matrix, gain = propofol.exact_step(propofol.kinetics(patient.sex, patient.age_y, patient.height_cm, patient.weight_kg), 1.0)
+    kinetics = propofol.kinetics(patient.sex, patient.age_y, patient.height_cm, patient.weight_kg)
+    matrix, gain = propofol.exact_step(kinetics, 1.0)
     x[r.PROPOFOL_A : r.PROPOFOL_A + 16] = [value for row in matrix for value in row]
     x[r.PROPOFOL_B : r.PROPOFOL_B + 4] = gain
     x[r.FIO2], x[r.VENT_RATE], x[r.VENT_VT] = 0.21, values["rr0"], values["vt0"]
@@ -203,13 +211,15 @@ STRESSED_VP_ML: Final = 760.0
 def _fill_rest(x: Floats) -> None:
     """Everything else near its resting value."""
     x[r.PERIOD] = x[r.T_NEXT] = x[r.T0]
-    x[r.ROOT] = x[r.T0] ** 0.5
+    x[r.ROOT], x[r.PER_ROOT] = x[r.T0] ** 0.5, x[r.T0] ** -0.5
     x[r.G_SYS_NOW], x[r.E_LV_NOW], x[r.E_RV_NOW], x[r.V0_VP_NOW] = x[r.G_SYS], x[r.E_LV], x[r.E_RV], x[r.V0_VP]
     x[r.P_TH] = -4.0
     x[r.P_BARO], x[r.P_CAP] = x[r.PN], x[r.PC0]
     x[r.CATHETER] = x[r.P_AO] = x[r.P_AR] = x[r.PN]
     x[r.Q_MEAN] = 90.0
     x[r.F_SVR] = x[r.F_E] = x[r.F_BARO] = x[r.F_RESP] = 1.0
+    x[r.FES] = x[r.FES_LATE] = x[r.FES_VEINS] = 4.6666
+    x[r.FEV] = x[r.FEV_LATE] = 4.7665
     x[r.FES_RING : r.FES_RING + r.RING] = 4.6666
     x[r.FEV_RING : r.FEV_RING + r.RING] = 4.7665
     x[r.BREATH_RATE], x[r.DRIVE], x[r.RR] = x[r.RR0], 1.0, x[r.RR0]

@@ -13,7 +13,8 @@ CHANNELS: Final[dict[str, int]] = {
 """Channel numbers of a wave block."""
 
 SCALES: Final[dict[str, float]] = {
-    "ecg_ii": 1000.0, "ecg_v": 1000.0, "abp": 100.0, "ppg": 1e4, "co2": 100.0, "resp": 1000.0, "cvp": 100.0, "pap": 100.0,
+    "ecg_ii": 1000.0, "ecg_v": 1000.0, "abp": 100.0, "ppg": 1e4, "co2": 100.0, "resp": 1000.0, "cvp": 100.0,
+    "pap": 100.0,
 }  # fmt: skip
 """int16 steps per physical unit: mV, mV, mmHg, 1, mmHg, 1, mmHg, mmHg."""
 

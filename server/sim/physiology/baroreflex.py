@@ -7,7 +7,7 @@ Effectors are written relative to rest at the set point PN, so that a patient's 
 from numba import njit
 
 from server.sim.physiology import rows as r
-from server.sim.physiology.algebra import clamp, exp_minus, log, sigmoid
+from server.sim.physiology.algebra import clamp, exp_minus, larger, log, ramp, sigmoid
 from server.sim.physiology.rows import W
 from server.sim.physiology.types import Block
 
@@ -24,21 +24,37 @@ TAU_P, TAU_R, TAU_V, TAU_E, TAU_TS, TAU_TV = 1.0, 6.0, 20.0, 8.0, 2.0, 1.5  # s
 @njit(inline="always")
 def efferent(fes: float) -> float:
     """Sympathetic activity at an effector relative to rest: 0 at rest, log as Ursino eq. 24."""
-    return log(max(fes - FES_MIN, 0.0) + 1.0) - LOG_REST
+    return log(ramp(fes - FES_MIN) + 1.0) - LOG_REST
 
 
 @njit(inline="always")
-def baroreflex_step(x: Block, i: int, slot: int) -> None:
-    """Advance lane `i` by 40 ms; `slot` counts these steps and says where in the delay rings we are."""
+def firing_step(x: Block, i: int) -> None:
+    """Pressure to firing rates of lane `i`, 40 ms."""
     p = x[r.P_BARO * W + i]
     p += DT_S / TAU_P * (x[r.P_AO * W + i] - p)
     x[r.P_BARO * W + i] = p
-    fcs = FCS_MIN + FCS_SPAN * sigmoid((p - x[r.PN * W + i]) / KA)
-    x[(r.FES_RING + slot % r.RING) * W + i] = FES_INF + (FES_0 - FES_INF) * exp_minus(KES * fcs)
-    x[(r.FEV_RING + slot % r.RING) * W + i] = FEV_0 + FEV_SPAN * sigmoid((fcs - FCS_0) / KEV)
-    fes = x[(r.FES_RING + (slot - SLOTS_SYMPATHETIC) % r.RING) * W + i]
-    fes_veins = x[(r.FES_RING + (slot - SLOTS_VEINS) % r.RING) * W + i]
-    fev = x[(r.FEV_RING + (slot - SLOTS_VAGUS) % r.RING) * W + i]
+    fcs = FCS_MIN + FCS_SPAN * sigmoid((p - x[r.PN * W + i] - x[r.F_PN * W + i]) / KA)
+    x[r.FES * W + i] = FES_INF + (FES_0 - FES_INF) * exp_minus(KES * fcs)
+    x[r.FEV * W + i] = FEV_0 + FEV_SPAN * sigmoid((fcs - FCS_0) / KEV)
+
+
+@njit(inline="always")
+def delay_step(x: Block, i: int, slot: int) -> None:
+    """Firing rates of lane `i` go into the rings, those of earlier slots come out; `slot` counts 40 ms steps."""
+    last = r.RING - 1
+    x[(r.FES_RING + (slot & last)) * W + i] = x[r.FES * W + i]
+    x[(r.FEV_RING + (slot & last)) * W + i] = x[r.FEV * W + i]
+    x[r.FES_LATE * W + i] = x[(r.FES_RING + ((slot - SLOTS_SYMPATHETIC) & last)) * W + i]
+    x[r.FES_VEINS * W + i] = x[(r.FES_RING + ((slot - SLOTS_VEINS) & last)) * W + i]
+    x[r.FEV_LATE * W + i] = x[(r.FEV_RING + ((slot - SLOTS_VAGUS) & last)) * W + i]
+
+
+@njit(inline="always")
+def effector_step(x: Block, i: int) -> None:
+    """Delayed firing rates to resistance, venous tone, contractility and period of lane `i`, 40 ms."""
+    fes = x[r.FES_LATE * W + i]
+    fes_veins = x[r.FES_VEINS * W + i]
+    fev = x[r.FEV_LATE * W + i]
     gain = x[r.F_BARO * W + i]
     act = gain * efferent(fes)
     x[r.S_R * W + i] += DT_S / TAU_R * (x[r.GAIN_R * W + i] * act - x[r.S_R * W + i])
@@ -49,8 +65,8 @@ def baroreflex_step(x: Block, i: int, slot: int) -> None:
     vagal = x[r.GAIN_TV * W + i] * gain * (fev - FEV_REST)
     x[r.S_TV * W + i] += DT_S / TAU_TV * (vagal - x[r.S_TV * W + i])
     resistance = (1.0 + x[r.S_R * W + i]) * x[r.F_SVR * W + i]
-    x[r.G_SYS_NOW * W + i] = x[r.G_SYS * W + i] / max(resistance, 0.2)
-    force = max((1.0 + x[r.S_E * W + i]) * x[r.F_E * W + i], 0.1)
+    x[r.G_SYS_NOW * W + i] = x[r.G_SYS * W + i] / larger(resistance, 0.2)
+    force = larger((1.0 + x[r.S_E * W + i]) * x[r.F_E * W + i], 0.1)
     x[r.E_LV_NOW * W + i] = x[r.E_LV * W + i] * force
     x[r.E_RV_NOW * W + i] = x[r.E_RV * W + i] * force
     x[r.V0_VP_NOW * W + i] = x[r.V0_VP * W + i] + x[r.S_V * W + i] + x[r.F_V0 * W + i]

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from server.sim.physiology import rows as r
-from server.sim.physiology.baroreflex import baroreflex_step
+from server.sim.physiology.baroreflex import delay_step, effector_step, firing_step
 from server.sim.physiology.breathing import airway_step, mechanics_step
 from server.sim.physiology.circulation import beat_step, circulation_step
 from server.sim.physiology.drugs import drugs_step
@@ -37,7 +37,11 @@ def slow(x: Block) -> None:
 def medium(x: Block, slot: int) -> None:
     """Reflex and gas of one block, 40 ms."""
     for i in range(W):
-        baroreflex_step(x, i, slot)
+        firing_step(x, i)
+    for i in range(W):
+        delay_step(x, i, slot)
+    for i in range(W):
+        effector_step(x, i)
     for i in range(W):
         exchange_step(x, i)
     for i in range(W):

@@ -8,7 +8,7 @@ mixed cells in series, so that the capnogram has its rounded upstroke (Fletcher 
 from numba import njit
 
 from server.sim.physiology import rows as r
-from server.sim.physiology.algebra import smooth
+from server.sim.physiology.algebra import clamp, larger, pick, smaller, smooth
 from server.sim.physiology.rows import W
 from server.sim.physiology.types import Block
 
@@ -27,40 +27,40 @@ def mechanics_step(x: Block, i: int) -> None:
     phase = x[r.PHASE * W + i] + DT_S / 60.0 * x[r.BREATH_RATE * W + i]
     on = x[r.VENT_ON * W + i]
     over = phase >= 1.0
-    phase = phase - 1.0 if over else phase
+    phase = pick(over, phase - 1.0, phase)
     rr0 = x[r.RR0 * W + i]
     drive = x[r.DRIVE * W + i]
-    faster = 0.7 + 0.3 * min(drive, 5.0)
+    faster = 0.7 + 0.3 * smaller(drive, 5.0)
     own_rate = rr0 * faster
     rate = x[r.VENT_RATE * W + i] * on + own_rate * (1.0 - on)
     elastance = x[r.E_RS * W + i]
-    own_effort = min(drive / faster, 3.5) * x[r.VT0 * W + i] * elastance * x[r.PMUS_GAIN * W + i] * (1.0 - on)
-    x[r.PMUS_MAX * W + i] = own_effort if over else x[r.PMUS_MAX * W + i]
+    own_effort = smaller(drive / faster, 3.5) * x[r.VT0 * W + i] * elastance * x[r.PMUS_GAIN * W + i] * (1.0 - on)
+    x[r.PMUS_MAX * W + i] = pick(over, own_effort, x[r.PMUS_MAX * W + i])
     length = 60.0 / x[r.BREATH_RATE * W + i]
     effort = x[r.PMUS_MAX * W + i] * smooth(phase / EFFORT) * (1.0 - smooth((phase - EFFORT) / RELAX)) * (1.0 - on)
     volume = x[r.V_L * W + i]
     passive = (x[r.VENT_PEEP * W + i] * on + effort - elastance * volume) / x[r.R_RS * W + i]
     pushed = x[r.VENT_VT * W + i] / (VENT_IN * length)
-    flow = pushed if on > 0.5 and phase < VENT_IN else passive
+    flow = pick((on > 0.5) & (phase < VENT_IN), pushed, passive)
     volume += DT_S * flow
     x[r.FLOW * W + i] = flow
     x[r.V_L * W + i] = volume
     pleural = x[r.PPL0 * W + i] + x[r.E_CW * W + i] * volume - effort
     x[r.P_TH * W + i] = MMHG_PER_CMH2O * pleural
-    high, low = max(x[r.VL_MAX * W + i], volume), min(x[r.VL_MIN * W + i], volume)
-    co2 = max(x[r.CO2_MAX * W + i], x[r.CO2_D1 * W + i])
+    high, low = larger(x[r.VL_MAX * W + i], volume), smaller(x[r.VL_MIN * W + i], volume)
+    co2 = larger(x[r.CO2_MAX * W + i], x[r.CO2_D1 * W + i])
     tidal = high - low
-    breath = over and tidal > 3.0 * BREATH_MIN * x[r.VD3 * W + i]
+    breath = over & (tidal > 3.0 * BREATH_MIN * x[r.VD3 * W + i])
     since = x[r.SINCE_BREATH * W + i] + DT_S
-    x[r.VT * W + i] = tidal if over else x[r.VT * W + i]
-    x[r.RR * W + i] = 60.0 / length if breath else x[r.RR * W + i]
-    x[r.ETCO2 * W + i] = co2 if breath else x[r.ETCO2 * W + i]
-    x[r.SINCE_BREATH * W + i] = 0.0 if breath else since
-    x[r.VL_MAX * W + i] = volume if over else high
-    x[r.VL_MIN * W + i] = volume if over else low
-    x[r.CO2_MAX * W + i] = 0.0 if over else co2
+    x[r.VT * W + i] = pick(over, tidal, x[r.VT * W + i])
+    x[r.RR * W + i] = pick(breath, 60.0 / length, x[r.RR * W + i])
+    x[r.ETCO2 * W + i] = pick(breath, co2, x[r.ETCO2 * W + i])
+    x[r.SINCE_BREATH * W + i] = pick(breath, 0.0, since)
+    x[r.VL_MAX * W + i] = pick(over, volume, high)
+    x[r.VL_MIN * W + i] = pick(over, volume, low)
+    x[r.CO2_MAX * W + i] = pick(over, 0.0, co2)
     x[r.PHASE * W + i] = phase
-    x[r.BREATH_RATE * W + i] = rate if over else x[r.BREATH_RATE * W + i]
+    x[r.BREATH_RATE * W + i] = pick(over, rate, x[r.BREATH_RATE * W + i])
 
 
 @njit(inline="always")
@@ -68,9 +68,9 @@ def airway_step(x: Block, i: int) -> None:
     """Move gas through the three cells of the dead space into and out of the alveoli (upwind), 8 ms."""
     flow = x[r.FLOW * W + i]
     moved = DT_S * flow / x[r.VD3 * W + i]
-    inward, outward = min(max(moved, 0.0), 1.0), min(max(-moved, 0.0), 1.0)
+    inward, outward = clamp(moved, 0.0, 1.0), clamp(-moved, 0.0, 1.0)
     lung = x[r.FRC * W + i] + x[r.V_L * W + i]
-    mixed = min(max(DT_S * flow / max(lung, 100.0), 0.0), 1.0)
+    mixed = clamp(DT_S * flow / larger(lung, 100.0), 0.0, 1.0)
     c1, c2, c3, ca = x[r.CO2_D1 * W + i], x[r.CO2_D2 * W + i], x[r.CO2_D3 * W + i], x[r.CO2_A * W + i]
     o1, o2, o3, oa = x[r.O2_D1 * W + i], x[r.O2_D2 * W + i], x[r.O2_D3 * W + i], x[r.O2_A * W + i]
     inspired = DRY * x[r.FIO2 * W + i]

@@ -3,7 +3,8 @@
 Owns drug amounts and effect factors. Propofol: three compartments and effect site, the matrix per patient comes as
 parameters (Eleveld 2018, Br J Anaesth 120:942). Norepinephrine: one compartment (Beloeil 2005, Br J Anaesth 95:782).
 Effects are saturating (Emax) with the sizes below; propofol acts on veins most (mean systemic filling pressure, de Wit
-2016, Br J Anaesth 116:784), less on resistance and contractility, and blunts the baroreflex (Ebert 1992).
+2016, Br J Anaesth 116:784), less on resistance and contractility, and blunts the baroreflex and resets it to a lower
+pressure (Cullen 1987, Anesth Analg 66:1115; Ebert 1992, Anesthesiology 76:725).
 """
 
 from numba import njit
@@ -12,7 +13,8 @@ from server.sim.physiology import rows as r
 from server.sim.physiology.rows import W
 from server.sim.physiology.types import Block
 
-PROPOFOL_SVR, PROPOFOL_V0_ML_PER_KG, PROPOFOL_E, PROPOFOL_BARO = 0.35, 9.0, 0.30, 0.70
+PROPOFOL_SVR, PROPOFOL_V0_ML_PER_KG, PROPOFOL_E, PROPOFOL_BARO = 0.45, 11.0, 0.30, 0.70
+PROPOFOL_PN_MMHG = 28.0  # reset of the baroreflex
 NE_EC50, NE_SVR, NE_V0_ML_PER_KG, NE_E = 8.0, 1.2, 8.0, 0.5  # ng/mL, then largest changes
 
 
@@ -36,5 +38,6 @@ def drugs_step(x: Block, i: int) -> None:
     x[r.F_V0 * W + i] = kg * (PROPOFOL_V0_ML_PER_KG * asleep - NE_V0_ML_PER_KG * tight)
     x[r.F_E * W + i] = (1.0 - PROPOFOL_E * asleep) * (1.0 + NE_E * tight)
     x[r.F_BARO * W + i] = 1.0 - PROPOFOL_BARO * asleep
+    x[r.F_PN * W + i] = -PROPOFOL_PN_MMHG * asleep
     u = effect / x[r.CE50_RESP * W + i]
     x[r.F_RESP * W + i] = 1.0 / (1.0 + u * u * u)

@@ -8,7 +8,7 @@ What flows to or from the veins is held as Q_EXT for the second, so nothing is l
 from numba import njit
 
 from server.sim.physiology import rows as r
-from server.sim.physiology.algebra import clamp
+from server.sim.physiology.algebra import clamp, larger, ramp
 from server.sim.physiology.rows import W
 from server.sim.physiology.types import Block
 
@@ -32,7 +32,7 @@ def fluids_step(x: Block, i: int) -> None:
     left = clamp((blood / normal - BLEED_NONE) / (BLEED_FULL - BLEED_NONE), 0.0, 1.0)
     bleed = x[r.IN_BLEED * W + i] * left
     red = x[r.RBC * W + i]
-    plasma = max(blood - red, 1.0)
+    plasma = larger(blood - red, 1.0)
     dilution = x[r.PROTEIN * W + i] / plasma  # 1 at rest: protein is counted in mL of normal plasma
     oncotic = x[r.PI_ONC * W + i] * (dilution * (1.0 + dilution) * 0.5 - 1.0)
     p_vp = x[r.P_VP * W + i]
@@ -41,7 +41,7 @@ def fluids_step(x: Block, i: int) -> None:
     tissue = (x[r.V_ISF * W + i] - x[r.V_ISF0 * W + i]) / x[r.C_ISF * W + i]
     refill = x[r.KF * W + i] * (x[r.PC0 * W + i] - cap + tissue + oncotic)
     room = 0.02 * (plasma - 200.0)
-    refill = clamp(refill, -max(room, 0.0), 0.001 * x[r.V_ISF * W + i])
+    refill = clamp(refill, -ramp(room), 0.001 * x[r.V_ISF * W + i])
     fluid = x[r.IN_FLUID * W + i]
     x[r.Q_EXT * W + i] = fluid - bleed + refill
     x[r.V_ISF * W + i] -= refill

@@ -9,7 +9,7 @@ Contents mL STPD per mL of blood; 863 turns mL STPD into mmHg mL BTPS (West, Res
 from numba import njit
 
 from server.sim.physiology import rows as r
-from server.sim.physiology.algebra import clamp
+from server.sim.physiology.algebra import clamp, larger, pick, ramp
 from server.sim.physiology.rows import W
 from server.sim.physiology.types import Block
 
@@ -43,7 +43,7 @@ def o2_pressure(content: float, guess: float, pco2: float, hb: float) -> float:
     near = guess * 1.01
     here = o2_content(guess, pco2, hb)
     slope = (o2_content(near, pco2, hb) - here) / (near - guess)
-    return clamp(guess + (content - here) / slope, max(0.8 * guess, 0.5), 1.25 * guess)
+    return clamp(guess + (content - here) / slope, larger(0.8 * guess, 0.5), 1.25 * guess)
 
 
 @njit(inline="always")
@@ -62,7 +62,7 @@ def co2_pressure(content: float, sat: float) -> float:
 @njit(inline="always")
 def exchange_step(x: Block, i: int) -> None:
     """Advance the stores of lane `i` by 40 ms: lung to blood, arterial delay, body to blood."""
-    q = max(x[r.Q_MEAN * W + i], 0.0)
+    q = ramp(x[r.Q_MEAN * W + i])
     hb, shunt = x[r.HB * W + i], x[r.SHUNT * W + i]
     o2_a, co2_a = x[r.O2_A * W + i], x[r.CO2_A * W + i]
     ca_o2, ca_co2 = x[r.CA_O2 * W + i], x[r.CA_CO2 * W + i]
@@ -71,9 +71,9 @@ def exchange_step(x: Block, i: int) -> None:
     end_co2 = co2_content(co2_a, saturation(o2_a, co2_a))
     through = q * (1.0 - shunt)
     j_o2, j_co2 = through * (end_o2 - cv_o2), through * (cv_co2 - end_co2)
-    lung = max(x[r.FRC * W + i] + x[r.V_L * W + i], 100.0)
-    x[r.O2_A * W + i] = max(o2_a - DT_S * BTPS * j_o2 / lung, 0.5)
-    x[r.CO2_A * W + i] = max(co2_a + DT_S * BTPS * j_co2 / lung, 0.5)
+    lung = larger(x[r.FRC * W + i] + x[r.V_L * W + i], 100.0)
+    x[r.O2_A * W + i] = larger(o2_a - DT_S * BTPS * j_o2 / lung, 0.5)
+    x[r.CO2_A * W + i] = larger(co2_a + DT_S * BTPS * j_co2 / lung, 0.5)
     x[r.J_O2 * W + i], x[r.J_CO2 * W + i] = j_o2, j_co2
     delay = DT_S * q / x[r.V_ART * W + i]
     mixed_o2 = (1.0 - shunt) * end_o2 + shunt * cv_o2
@@ -82,7 +82,7 @@ def exchange_step(x: Block, i: int) -> None:
     x[r.CA_CO2 * W + i] = ca_co2 + delay * (mixed_co2 - ca_co2)
     pv = x[r.PV_O2 * W + i]
     used = x[r.VO2 * W + i] * pv / (pv + 2.0)
-    x[r.CV_O2 * W + i] = max(cv_o2 + DT_S * (q * (ca_o2 - cv_o2) - used) / x[r.V_O2 * W + i], 1e-4)
+    x[r.CV_O2 * W + i] = larger(cv_o2 + DT_S * (q * (ca_o2 - cv_o2) - used) / x[r.V_O2 * W + i], 1e-4)
     x[r.CV_CO2 * W + i] = cv_co2 + DT_S * (q * (ca_co2 - cv_co2) + x[r.VCO2 * W + i]) / x[r.V_CO2 * W + i]
     sat = x[r.SAT_A * W + i]
     pa_co2 = co2_pressure(ca_co2, sat)
@@ -100,8 +100,8 @@ def drive_step(x: Block, i: int) -> None:
     brain = x[r.P_BRAIN * W + i] + DT_S / TAU_BRAIN * (pa - x[r.P_BRAIN * W + i])
     x[r.P_BRAIN * W + i] = brain
     rest = x[r.PACO2_0 * W + i]
-    lack = max(0.96 - x[r.SAT_A * W + i], 0.0)
+    lack = ramp(0.96 - x[r.SAT_A * W + i])
     chemo = 1.0 + x[r.G_CENTRAL * W + i] * (brain - rest) + x[r.G_PERIPHERAL * W + i] * (pa - rest)
     wanted = clamp((chemo + x[r.G_HYPOXIA * W + i] * lack) * x[r.F_RESP * W + i], 0.0, 12.0)
-    wanted = wanted if wanted > 0.15 else 0.0
+    wanted = pick(wanted > 0.15, wanted, 0.0)
     x[r.DRIVE * W + i] += DT_S / TAU_DRIVE * (wanted - x[r.DRIVE * W + i])

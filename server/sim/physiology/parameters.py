@@ -1,7 +1,8 @@
 """Every parameter of the model once: row, mean of a standard adult, allowed range, unit, source.
 
-Owns the box: patients are made inside it (`twin.patients`) and nothing outside is accepted. The standard adult is a man of
-35 years, 175 cm, 75 kg. Ranges are about +-3 SD where a source gives one (Heldt 2002's table), wider for disease and size.
+Owns the box: patients are made inside it (`twin.patients`) and nothing outside is accepted. The standard adult is a
+man of 35 years, 175 cm, 75 kg. Ranges are about +-3 SD where a source gives one (Heldt 2002's table), wider for disease
+and size.
 """
 
 from typing import Final, NamedTuple
@@ -39,13 +40,13 @@ PARAMETERS: Final[dict[str, Parameter]] = {
     "emin_ra": Parameter(r.EMIN_RA, 0.10, 0.03, 1.5, "mmHg/mL", FIT),
     "emax_ra": Parameter(r.EMAX_RA, 0.25, 0.1, 3.0, "mmHg/mL", FIT),
     "v0_ra": Parameter(r.V0_RA, 14.0, 1.0, 40.0, "mL", HELDT),
-    "e_ao": Parameter(r.E_AO, 0.90, 0.3, 10.0, "mmHg/mL", "Stergiopulos 1995 (Ann Biomed Eng 23): C 1.3-1.6 mL/mmHg in all"),
+    "e_ao": Parameter(r.E_AO, 0.90, 0.3, 10.0, "mmHg/mL", "Stergiopulos 1995: C 1.3-1.6 mL/mmHg in all"),
     "v0_ao": Parameter(r.V0_AO, 120.0, 8.0, 300.0, "mL", HELDT),
     "e_ar": Parameter(r.E_AR, 2.9, 1.0, 30.0, "mmHg/mL", "Stergiopulos 1995"),
     "v0_ar": Parameter(r.V0_AR, 300.0, 20.0, 700.0, "mL", HELDT),
     "r_ao": Parameter(r.R_AO, 0.035, 0.01, 0.5, "mmHg s/mL", "Westerhof 2009 (Med Biol Eng Comput 47:131)"),
-    "il_ao": Parameter(r.IL_AO, 400.0, 30.0, 900.0, "mL/(mmHg s2)", "Stergiopulos 1999 (Am J Physiol 276:H81): L 0.002-0.005"),
-    "e_vp": Parameter(r.E_VP, 0.0105, 0.004, 0.12, "mmHg/mL", "Ursino 1998: C 61 + 50 mL/mmHg"),
+    "il_ao": Parameter(r.IL_AO, 400.0, 30.0, 900.0, "mL/(mmHg s2)", "Stergiopulos 1999: L 0.002-0.005"),
+    "k_vp": Parameter(r.K_VP, 23.08, 8.0, 60.0, "mmHg", "Ursino 1998: C 61 + 50, here 95 mL/mmHg; limit over C"),
     "v0_vp": Parameter(r.V0_VP, 2470.0, 100.0, 7000.0, "mL", "Ursino 1998: 1,121 + 1,375"),
     "ivm_vp": Parameter(r.IVM_VP, 4.55e-4, 1.0e-4, 8.0e-3, "1/mL", "Heldt 2002: limits of 1,500 + 1,000 mL"),
     "e_vc": Parameter(r.E_VC, 0.05, 0.02, 0.6, "mmHg/mL", HELDT),
@@ -82,23 +83,23 @@ PARAMETERS: Final[dict[str, Parameter]] = {
     "paco2_0": Parameter(r.PACO2_0, 40.0, 30.0, 60.0, "mmHg", "resting table"),
     "g_central": Parameter(r.G_CENTRAL, 0.22, 0.0, 0.8, "1/mmHg", "Reynolds 1972 (J Appl Physiol 32:47)"),
     "g_peripheral": Parameter(r.G_PERIPHERAL, 0.08, 0.0, 0.4, "1/mmHg", "Reynolds 1972"),
-    "g_hypoxia": Parameter(r.G_HYPOXIA, 9.0, 0.0, 30.0, "1", "Rebuck 1974 (Am Rev Respir Dis 109:345): 1.5 L/min per %"),
+    "g_hypoxia": Parameter(r.G_HYPOXIA, 9.0, 0.0, 30.0, "1", "Rebuck 1974: 0.5-1.5 L/min per %"),
     "shunt": Parameter(r.SHUNT, 0.018, 0.0, 0.5, "1", "Lumb: 2 % of cardiac output"),
     "vo2": Parameter(r.VO2, 4.17, 0.3, 12.0, "mL/s STPD", "250 mL/min"),
     "vco2": Parameter(r.VCO2, 3.33, 0.25, 10.0, "mL/s STPD", "200 mL/min"),
     "v_o2": Parameter(r.V_O2, 3500.0, 200.0, 9000.0, "mL", "venous blood and myoglobin as blood"),
     "v_co2": Parameter(r.V_CO2, 11_000.0, 600.0, 30_000.0, "mL", "apnoea: 3-4 mmHg/min (Eger 1961)"),
     "v_art": Parameter(r.V_ART, 600.0, 30.0, 1500.0, "mL", "arterial blood on its way to the finger and the brain"),
-    "kf": Parameter(r.KF, 0.04, 0.002, 0.2, "mL/(s mmHg)", "Hahn 2010 (Anesthesiology 113:470): crystalloid half-time 20 min"),
+    "kf": Parameter(r.KF, 0.04, 0.002, 0.2, "mL/(s mmHg)", "Hahn 2010: crystalloid half-time 20 min"),
     "c_isf": Parameter(r.C_ISF, 600.0, 30.0, 2000.0, "mL/mmHg", "Guyton 1965 (Circ Res 16:452)"),
     "v_isf0": Parameter(r.V_ISF0, 11_000.0, 700.0, 40_000.0, "mL", "150 mL/kg"),
-    "pc0": Parameter(r.PC0, 7.5, 2.0, 15.0, "mmHg", "venous end of the capillaries at rest: set from rest of the patient"),
+    "pc0": Parameter(r.PC0, 7.5, 2.0, 15.0, "mmHg", "set from the patient's own rest"),
     "pi_onc": Parameter(r.PI_ONC, 25.0, 15.0, 30.0, "mmHg", "Landis and Pappenheimer 1963"),
     "weight": Parameter(r.WEIGHT, 75.0, 8.0, 250.0, "kg", ""),
     "temp": Parameter(r.TEMP, 37.0, 34.0, 41.0, "degC", ""),
     "ne_a": Parameter(r.NE_A, 0.9951, 0.98, 0.999, "1", "Beloeil 2005: half-life 2.4 min"),
     "ne_b": Parameter(r.NE_B, 0.0, 0.0, 10.0, "(ng/mL)/(ug/s)", "Beloeil 2005: clearance 2 L/min"),
     "ce50_bp": Parameter(r.CE50_BP, 4.5, 1.0, 10.0, "ug/mL", "Kazama 1999 (Anesthesiology 90:1517)"),
-    "ce50_resp": Parameter(r.CE50_RESP, 2.6, 0.8, 6.0, "ug/mL", "Bouillon 2004 (Anesthesiology 100:240): 1.3-2.8"),
+    "ce50_resp": Parameter(r.CE50_RESP, 1.6, 0.8, 6.0, "ug/mL", "Bouillon 2004 (Anesthesiology 100:240): 1.3"),
 }
 """By name. The propofol matrix is computed per patient (`twin.propofol`) and is not a free parameter."""

@@ -1,0 +1,161 @@
+"""One device that feeds a bed: its samples by number, its numbers, and what is read from its own waves.
+
+Owns the newest seconds of each wave and what of them was not shown yet. Numbers the device does not send are derived
+from its own waves only; a gap stays a gap. Time is ticks; a number or a wave is good for 5 s after it came.
+"""
+
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from server.twin import beats
+from server.twin.beats import Wave
+from server.twin.frames import SAMPLES_MAX, Samples
+from server.twin.shown import CHANNELS, MISSING, NUMERICS, SCALES, DeviceData
+
+FRESH_S: Final = 5.0
+WINDOW_S: Final = 10
+BREATH_WINDOW_S: Final = 30
+GAP_MAX_S: Final = 30  # a jump of more begins a new count
+BACKLOG_S: Final = 2  # more than this waiting is shown at once
+RESP_SWING, CO2_SWING = 0.02, 8.0  # least swing of a breath: of the respiration wave's own unit, mmHg
+CHANNEL_BYTES_MAX: Final = 2 * 1000 * 60
+
+
+class Feed(Struct):
+    """A device at a bed."""
+
+    source: str
+    rate_hz: int = 0
+    head: int = 0  # number of the first sample kept
+    sent: int = 0  # number of the first sample not shown yet
+    waves: dict[str, bytes] = {}  # each from `head` on, equally long, int16 little endian
+    numbers: dict[str, tuple[float, int]] = {}  # value, tick it came
+    derived: dict[str, float] = {}
+    since_breath_s: float | None = None
+    last_tick: int = 0
+    wave_tick: int = 0
+
+    @property
+    def end(self) -> int:
+        """Number of the sample after the newest."""
+        return self.head + max((len(data) // 2 for data in self.waves.values()), default=0)
+
+    def take(self, block: DeviceData, tick: int) -> None:
+        """A block arrived."""
+        self.last_tick = tick
+        for name, value in block.numerics.items():
+            if name in NUMERICS and np.isfinite(value):
+                self.numbers[name] = (float(value), tick)
+        rows = {name: data for name, data in block.waves.items() if name in CHANNELS and len(data) % 2 == 0}
+        samples = min((len(data) // 2 for data in rows.values()), default=0)
+        if block.rate_hz and samples and 2 * samples <= CHANNEL_BYTES_MAX:
+            self._append(block.rate_hz, block.first_sample, {name: data[: 2 * samples] for name, data in rows.items()})
+            self.wave_tick = tick
+            self._derive()
+
+    def _append(self, rate_hz: int, first: int, rows: dict[str, bytes]) -> None:
+        """Put samples at their numbers: what is between is missing, what was there already stays."""
+        far = abs(first - self.end) > GAP_MAX_S * rate_hz
+        if rate_hz != self.rate_hz or far or not self.waves:
+            self.rate_hz, self.head, self.sent, self.waves = rate_hz, first, first, {}
+        end = self.end
+        gap, overlap = max(first - end, 0), max(end - first, 0)
+        length = len(next(iter(rows.values()))) // 2
+        if overlap >= length:
+            return
+        blank = np.array([MISSING], "<i2").tobytes()
+        kept = end - self.head
+        for name in sorted(self.waves.keys() | rows.keys()):
+            old = self.waves.get(name, blank * kept)
+            new = rows.get(name, blank * length)[2 * overlap :]
+            self.waves[name] = old + blank * gap + new
+        self._trim()
+
+    def _trim(self) -> None:
+        """Keep what the longest window reads and what waits to be shown."""
+        drop = min(self.end - BREATH_WINDOW_S * self.rate_hz, self.sent) - self.head
+        drop = max(drop, self.end - self.head - 2 * GAP_MAX_S * self.rate_hz)
+        if drop > 0:
+            self.waves = {name: data[2 * drop :] for name, data in self.waves.items()}
+            self.head += drop
+            self.sent = max(self.sent, self.head)
+
+    def release(self, waves_hz: int) -> list[tuple[int, list[tuple[str, Samples]]]]:
+        """What is due now at `waves_hz` calls a second: (first sample number, rows by channel) of each frame."""
+        waiting = self.end - self.sent
+        count = min(waiting, max(-(-self.rate_hz // waves_hz), waiting - BACKLOG_S * self.rate_hz))
+        out = []
+        while count > 0:
+            part = min(count, SAMPLES_MAX)
+            at = 2 * (self.sent - self.head)
+            rows = [(name, np.frombuffer(self.waves[name][at : at + 2 * part], "<i2")) for name in sorted(self.waves)]
+            out.append((self.sent, rows))
+            self.sent += part
+            count -= part
+        return out
+
+    def _window(self, name: str, seconds: int) -> Wave | None:
+        """The newest seconds in physical units, NaN where missing; None if the channel is not sent."""
+        if name not in self.waves:
+            return None
+        raw = np.frombuffer(self.waves[name][-2 * seconds * self.rate_hz :], "<i2")
+        return np.where(raw == MISSING, np.nan, raw / SCALES[name])
+
+    def _derive(self) -> None:
+        """Read what can be read from the waves."""
+        found: dict[str, float | None] = {}
+        abp = self._window("abp", WINDOW_S)
+        pressure = beats.pressure(abp, self.rate_hz) if abp is not None and len(abp) > 2 * self.rate_hz else None
+        if pressure is not None:
+            found |= {"sap": pressure.sap, "dap": pressure.dap, "map": pressure.map}
+        leads = [self._window(name, WINDOW_S) for name in ("ecg_ii", "ecg_v")]
+        rates = [beats.heart_rate(lead, self.rate_hz) for lead in leads if lead is not None]
+        found["hr"] = _heart_rate(rates, pressure.rate if pressure is not None else None)
+        found |= self._breathing()
+        self.derived = {name: value for name, value in found.items() if value is not None}
+
+    def _breathing(self) -> dict[str, float | None]:
+        """Rate from the capnogram if there is one, else from the respiration wave; end-tidal CO2."""
+        co2, resp = self._window("co2", BREATH_WINDOW_S), self._window("resp", BREATH_WINDOW_S)
+        self.since_breath_s = None
+        if co2 is not None:
+            read = beats.breaths(co2, self.rate_hz, CO2_SWING)
+            crest = float(np.median(read.crests[-3:])) if read.crests else None
+            self.since_breath_s = read.since_s
+            return {"rr": read.rate, "etco2": crest}
+        if resp is not None:
+            read = beats.breaths(resp, self.rate_hz, RESP_SWING)
+            self.since_breath_s = read.since_s
+            return {"rr": read.rate}
+        return {}
+
+    def silent_s(self, tick: int, tick_hz: int) -> float:
+        """Seconds since anything came."""
+        return (tick - self.last_tick) / tick_hz
+
+    def is_silent(self, tick: int, tick_hz: int) -> bool:
+        """Nothing came for so long that values are blank."""
+        return self.silent_s(tick, tick_hz) > FRESH_S
+
+    def apnoea_s(self) -> float | None:
+        """Seconds since the last breath in the device's wave; None without one."""
+        return self.since_breath_s
+
+    def values(self, tick: int, tick_hz: int) -> dict[str, float | None]:
+        """The device's own numbers, else what its waves say; None when neither is fresh."""
+        fresh = FRESH_S * tick_hz
+        values: dict[str, float | None] = dict.fromkeys(NUMERICS)
+        if tick - self.wave_tick <= fresh:
+            values |= self.derived
+        values |= {name: value for name, (value, came) in self.numbers.items() if tick - came <= fresh}
+        return values
+
+
+def _heart_rate(leads: list[float | None], pulse: float | None) -> float | None:
+    """The first lead that reads a rate, else the pulse; 0 only if no lead has a beat and there is no pulse."""
+    for rate in (*leads, pulse):
+        if rate:
+            return rate
+    return 0.0 if leads and all(rate == 0.0 for rate in leads) else None
