@@ -26,11 +26,22 @@ def built():
         pytest.skip("the web client is not built")
 
 
-def begin(data, *flags, edge_port=0, admin_port=0):
-    words = [sys.executable, "-m", "server", "edge", "--data", str(data), *flags]
-    words += ["--edge-port", str(edge_port), "--admin-port", str(admin_port)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+@pytest.fixture
+def begin(data):
+    """Starts an edge; none outlives the test."""
+    begun = []
+
+    def go(*flags, edge_port=0, admin_port=0):
+        words = [sys.executable, "-m", "server", "edge", "--data", str(data), *flags]
+        words += ["--edge-port", str(edge_port), "--admin-port", str(admin_port)]
+        pipe = subprocess.PIPE
+        begun.append(subprocess.Popen(words, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
+        return begun[-1]
+
+    yield go
+    for process in begun:
+        process.kill()
+        process.communicate()
 
 
 def ready(process, data):
@@ -39,8 +50,8 @@ def ready(process, data):
     return facts
 
 
-def test_an_edge_by_itself_serves_browsers_and_ends_well_on_sigterm(built, data, shard):
-    process = begin(data)
+def test_an_edge_by_itself_serves_browsers_and_ends_well_on_sigterm(built, data, shard, begin):
+    process = begin()
     facts = ready(process, data)
 
     async def story():
@@ -64,18 +75,18 @@ def test_an_edge_by_itself_serves_browsers_and_ends_well_on_sigterm(built, data,
     assert read_ready(data, "edge") is None
 
 
-def test_an_edge_ends_when_its_supervisor_is_gone(built, data, shard):
-    process = begin(data, "--supervised")
+def test_an_edge_ends_when_its_supervisor_is_gone(built, data, shard, begin):
+    process = begin("--supervised")
     ready(process, data)
     _, err = process.communicate(timeout=20)  # closes its input, as the end of a supervisor does
     assert (process.returncode, err) == (0, "")
 
 
-def test_a_taken_port_is_one_line_and_status_2(built, data):
+def test_a_taken_port_is_one_line_and_status_2(built, begin):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        process = begin(data, admin_port=taken.getsockname()[1])
+        process = begin(admin_port=taken.getsockname()[1])
         _, err = process.communicate(timeout=20)
     assert process.returncode == 2
     assert err.count("\n") == 1 and "cannot be listened on" in err and "--admin-port" in err
