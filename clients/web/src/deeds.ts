@@ -69,7 +69,7 @@ export class Deeds {
     const bed = this.parts.model.layout?.bed[row];
     if (bed === undefined) return;
     const [fx, fz] = ahead(radians(bed.facing_deg));
-    const out = BED_LENGTH_M / 2 + 0.45;
+    const out = BED_LENGTH_M / 2 + 0.75;
     this.go([bed.at[0] + fx * out, bed.at[1] + fz * out], 200, `the bed of ${bed.patient.name}`, () => this.lookAtBed(row));
   }
 

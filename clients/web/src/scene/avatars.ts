@@ -18,8 +18,8 @@ const HAIR = [0x2b211c, 0x4a3426, 0x7a5a3a, 0xb08a56, 0x8d8d92, 0x5c2e22];
 const GREY = new Color(0x9aa3a8);
 const RAY_M = 5;
 
-type Part = "torso" | "collar" | "head" | "hair" | "eye" | "arm" | "hand" | "foot" | "badge" | "ring" | "ray";
-const COPIES: Readonly<Record<Part, number>> = { torso: 1, collar: 1, head: 1, hair: 1, eye: 2, arm: 2, hand: 2, foot: 2, badge: 1, ring: 1, ray: 1 };
+type Part = "torso" | "collar" | "head" | "hair" | "eye" | "arm" | "shoulder" | "hand" | "foot" | "badge" | "ring" | "ray";
+const COPIES: Readonly<Record<Part, number>> = { torso: 1, collar: 1, head: 1, hair: 1, eye: 2, arm: 2, shoulder: 2, hand: 2, foot: 2, badge: 1, ring: 1, ray: 1 };
 
 /** What a person looks like, from who they are: the same in every browser. */
 interface Look {
@@ -52,7 +52,7 @@ export class Avatars {
     const cloth = lit(quality, { roughness: 0.9 });
     const bright = new MeshBasicMaterial({ toneMapped: false });
     const ray = new MeshBasicMaterial({ toneMapped: false, transparent: true, opacity: 0.7 });
-    const materials: Record<Part, Material> = { torso: cloth, collar: cloth, head: skin, hair: cloth, eye: cloth, arm: cloth, hand: skin, foot: cloth, badge: bright, ring: bright, ray };
+    const materials: Record<Part, Material> = { torso: cloth, collar: cloth, head: skin, hair: cloth, eye: cloth, arm: cloth, shoulder: cloth, hand: skin, foot: cloth, badge: bright, ring: bright, ray };
     for (const [part, geometry] of Object.entries(shapes()) as [Part, BufferGeometry][]) this.addPart(part, geometry, materials[part], quality);
   }
 
@@ -65,13 +65,15 @@ export class Avatars {
     }
   }
 
-  /** Draws the samples; `own` is left out in first person. `seconds` drives the ring's slow pulse. */
-  draw(samples: ReadonlyMap<number, Sample>, own: number | null, seconds: number, calm: boolean): void {
+  /** Draws the samples; one's own is left out unless seen from behind, and never labelled. `seconds` drives the ring's slow pulse. */
+  draw(samples: ReadonlyMap<number, Sample>, own: number, behind: boolean, seconds: number, calm: boolean): void {
     for (const part of this.parts.keys()) this.counts.set(part, 0);
     for (const look of this.looks.values()) look.label.visible = false;
     for (const sample of samples.values()) {
       const look = this.looks.get(sample.slot);
-      if (look !== undefined && sample.slot !== own) this.person(sample, look, seconds, calm);
+      if (look === undefined || (sample.slot === own && !behind)) continue;
+      this.person(sample, look, seconds, calm);
+      look.label.visible = sample.slot !== own;
     }
     for (const [part, mesh] of this.parts) {
       mesh.count = this.counts.get(part)!;
@@ -158,6 +160,7 @@ export class Avatars {
     const length = at.length();
     tilt.setFromUnitVectors(UP, at.divideScalar(length || 1));
     this.put("arm", shoulder, tilt, size.set(1, length, 1), coat);
+    this.put("shoulder", shoulder, tilt, size.set(1, 1, 1), coat);
     tilt.set(...(side < 0 ? sample.leftRot : sample.rightRot));
     this.put("hand", reach, tilt, size.set(1, 1, 1), skin);
     if (side < 0 || (sample.flags & POINTING) === 0) return;
@@ -178,11 +181,10 @@ export class Avatars {
     if (`${person.name}\n${line}` !== look.shown) {
       look.shown = `${person.name}\n${line}`;
       disposeLabel(look.label);
-      look.label = makeSprite({ title: person.name, line, icon: (flags & RAISED) !== 0 ? "\u270b" : ROLES[person.role].icon, color: ROLES[person.role].css }, 0.24);
+      look.label = makeSprite({ title: person.name, line, icon: (flags & RAISED) !== 0 ? "\u270b" : ROLES[person.role].icon, color: ROLES[person.role].css }, 0.21);
       this.group.add(look.label);
     }
-    look.label.visible = true;
-    look.label.position.set(x, y + 0.36, z);
+    look.label.position.set(x, y + 0.33, z);
   }
 
   private put(part: Part, place: Vector3, rotation: Quaternion, scale: Vector3, color: Color): void {
@@ -217,7 +219,8 @@ function shapes(): Record<Part, BufferGeometry> {
     head: new SphereGeometry(0.125, 20, 16).scale(0.88, 1.12, 0.96),
     hair: new SphereGeometry(0.134, 20, 12, 0, 2 * Math.PI, 0, Math.PI * 0.52).rotateX(0.42).scale(0.92, 1.12, 1).translate(0, 0.012, 0.012),
     eye: new SphereGeometry(0.0135, 8, 6),
-    arm: new CylinderGeometry(0.042, 0.058, 1, 10).translate(0, 0.5, 0),
+    arm: new CylinderGeometry(0.042, 0.058, 1, 12).translate(0, 0.5, 0),
+    shoulder: new SphereGeometry(0.062, 12, 10),
     hand: new RoundedBoxGeometry(0.075, 0.05, 0.13, 2, 0.024),
     foot: new RoundedBoxGeometry(0.1, 0.09, 0.24, 2, 0.04),
     badge: new RoundedBoxGeometry(0.07, 0.045, 0.008, 1, 0.004),

@@ -2,12 +2,12 @@
 
 import { type BufferGeometry, CanvasTexture, Color, Group, LinearFilter, type Material, Mesh, MeshBasicMaterial, PlaneGeometry, SRGBColorSpace, Vector3 } from "three";
 import { drawMonitor, type Shown } from "../monitor/draw";
-import { disposeLabel, makeSprite } from "./labels";
+import { disposeLabel, makeSign } from "./labels";
 import { ahead, BED_HEIGHT_M, BED_LENGTH_M, BED_WIDTH_M, type BedPlace, type Layout, monitorPlace, radians } from "./layout";
 import { Mesher } from "./mesher";
 import { lit, type Quality } from "./surfaces";
 
-const SCREEN_M = [0.72, 0.45] as const;
+const SCREEN_M = [0.86, 0.54] as const;
 const SCREEN_PX = { low: [512, 320], high: [768, 480] } as const;
 const NEAR_M = 5;
 const NEAR_EVERY_S = { low: 0.1, high: 0.05 } as const;
@@ -103,11 +103,14 @@ export class Beds {
     return mesh;
   }
 
+  /** Who lies here, on the foot board. */
   private nameCard(place: BedPlace, yaw: number): void {
     const { patient } = place;
-    const card = makeSprite({ title: patient.name, line: `${patient.sex}, ${patient.age_y} y \u00b7 simulated patient`, icon: "\u2665", color: "#d98a3d" }, 0.22);
+    const card = makeSign({ title: patient.name, line: `${patient.sex}, ${patient.age_y} y \u00b7 simulated patient`, icon: "\u2665", color: "#d98a3d", background: "#12343a" }, 0.19);
     const [fx, fz] = ahead(yaw);
-    card.position.set(place.at[0] - fx * 0.7, 1.5, place.at[1] - fz * 0.7);
+    const out = BED_LENGTH_M / 2 + 0.02;
+    card.position.set(place.at[0] + fx * out, BED_HEIGHT_M - 0.08, place.at[1] + fz * out);
+    card.rotation.y = yaw + Math.PI;
     this.group.add(card);
     this.owned.push({ dispose: () => disposeLabel(card) });
   }
@@ -151,7 +154,7 @@ function frame(m: Mesher): void {
       m.ball(0x2b353c, [side * (w / 2 - 0.1), 0.055, z], [0.05, 0.055, 0.055]);
     }
   }
-  m.tube(0xc4ced2, [-w / 2 - 0.12, 0.98, l / 2 - 0.12], 0.013, 0.013, 1.9).soft(0xe3f1f5, [-w / 2 - 0.12, 1.78, l / 2 - 0.12], [0.1, 0.2, 0.035], 0.016);
+  m.tube(0xc4ced2, [w / 2 + 0.12, 0.98, l / 2 - 0.12], 0.013, 0.013, 1.9).soft(0xe3f1f5, [w / 2 + 0.12, 1.78, l / 2 - 0.12], [0.1, 0.2, 0.035], 0.016);
 }
 
 const SKIN = [0xf0cfb8, 0xe0b08b, 0xc58b62, 0x9a6642];

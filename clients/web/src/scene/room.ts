@@ -60,7 +60,7 @@ export class RoomScene {
     const map = floorTexture(this.palette, x, z);
     this.owned.push(map);
     this.add(new PlaneGeometry(x, z), lit(this.quality, { map, roughness: 0.55 }))!.rotation.x = -Math.PI / 2;
-    const ceiling = this.add(new PlaneGeometry(x, z), lit(this.quality, { color: this.palette.ceiling }), "none")!;
+    const ceiling = this.add(new PlaneGeometry(x, z), glowing({ color: this.palette.ceiling }), "none")!;
     ceiling.rotation.x = Math.PI / 2;
     ceiling.position.y = height;
   }
@@ -132,8 +132,7 @@ export class RoomScene {
     for (let i = 0; i < columns; i++) {
       for (let j = 0; j < rows; j++) {
         const [px, pz] = [-x / 2 + ((i + 0.5) * x) / columns, -z / 2 + ((j + 0.5) * z) / rows];
-        this.solid.at(px, pz).box(0xffffff, [0, height - 0.02, 0], [1.3, 0.05, 0.42]);
-        this.bright.at(px, pz).box(0xfffdf4, [0, height - 0.05, 0], [1.2, 0.02, 0.32]);
+        this.bright.at(px, pz).box(0xb9c2c4, [0, height - 0.02, 0], [1.3, 0.05, 0.42]).box(0xffffff, [0, height - 0.05, 0], [1.2, 0.02, 0.32]);
       }
     }
   }
@@ -146,13 +145,14 @@ export class RoomScene {
     this.solid.at(door.at[0], door.at[1], yaw);
     for (const side of [-1, 1]) this.solid.box(this.palette.trim, [side * (wide / 2 + 0.05), tall / 2, 0], [0.1, tall, 0.2]);
     this.solid.box(this.palette.trim, [0, tall + 0.05, 0], [wide + 0.2, 0.1, 0.2]);
+    this.solid.box(0x3a2a1c, [0, tall / 2, 0], [wide, tall, 0.02]);
     const leaves = wide > 1.5 ? [-1, 1] : [0];
     for (const leaf of leaves) {
       const width = leaf === 0 ? wide - 0.02 : wide / 2 - 0.02;
-      this.solid.soft(wood, [(leaf * wide) / 4, tall / 2, 0.02], [width, tall - 0.02, 0.05], 0.01);
-      this.solid.box(0xd8e8ea, [(leaf * wide) / 4, tall * 0.7, -0.008], [Math.min(0.3, width * 0.4), 0.55, 0.008]);
+      this.solid.soft(wood, [(leaf * wide) / 4, tall / 2, -0.02], [width, tall - 0.02, 0.06], 0.01);
+      this.solid.box(0xd8e8ea, [(leaf * wide) / 4, tall * 0.7, -0.05], [Math.min(0.3, width * 0.4), 0.55, 0.01]);
       const handle = leaf === 0 ? width / 2 - 0.09 : -leaf * (width / 2 - 0.09) + (leaf * wide) / 4;
-      this.solid.box(0xd9dfe2, [handle, 1.02, -0.03], [0.04, 0.18, 0.05]);
+      this.solid.box(0xd9dfe2, [handle, 1.02, -0.07], [0.035, 0.18, 0.05]);
     }
     this.bright.at(door.at[0], door.at[1], yaw).box(this.palette.accent, [0, tall + 0.13, -0.02], [wide, 0.025, 0.02]);
     const sign = makeSign({ title: `${title} \u2192`, color: "#ffffff", background: "#12444a" }, 0.2);

@@ -75,7 +75,7 @@ export class Stage {
     this.renderer.shadowMap.type = PCFShadowMap;
     this.scene.background = new Color(0xcfe0e2);
     this.scene.fog = new Fog(0xcfe0e2, 25, 70);
-    this.sky = new HemisphereLight(0xffffff, 0xb9a78f, quality === "high" ? 2.1 : 2.5);
+    this.sky = new HemisphereLight(0xffffff, 0xe2d8c8, quality === "high" ? 2.7 : 3.0);
     this.sun.castShadow = quality === "high";
     this.sun.shadow.mapSize.set(2048, 2048);
     this.sun.shadow.bias = -0.0008;
@@ -109,7 +109,7 @@ export class Stage {
   draw(frame: Frame): void {
     if (this.parts === null) return;
     this.look(frame.eye);
-    this.parts.avatars.draw(frame.samples, frame.eye.behind ? null : frame.own, frame.seconds, frame.calm);
+    this.parts.avatars.draw(frame.samples, frame.own, frame.eye.behind, frame.seconds, frame.calm);
     this.parts.things.draw(frame.things, frame.samples);
     this.parts.beds.update(frame.dt, frame.seconds, frame.eye, frame.monitor);
     this.renderer.render(this.scene, this.camera);

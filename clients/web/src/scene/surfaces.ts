@@ -21,12 +21,12 @@ export interface Palette {
 
 /** Colours by kind of room. */
 export const PALETTES: Readonly<Record<RoomKind, Palette>> = {
-  lobby: { wall: 0xf1ece2, dado: 0x3f7f78, trim: 0x8a6a48, floor: "wood", floorA: "#b98f62", floorB: "#a97f53", ceiling: 0xf7f5f0, accent: 0x2f9e8f, windows: true },
-  consult: { wall: 0xeef0ea, dado: 0x6f8f7a, trim: 0xa78a66, floor: "wood", floorA: "#c49d72", floorB: "#b58e63", ceiling: 0xf7f6f2, accent: 0x5c9c74, windows: true },
-  ward: { wall: 0xe9f0f1, dado: 0x8fb6bd, trim: 0xd9e3e4, floor: "lino", floorA: "#a9bdbb", floorB: "#9fb4b3", ceiling: 0xf6f9f9, accent: 0x3c8fa3, windows: true },
-  theatre: { wall: 0xdfe9e6, dado: 0x5fa39a, trim: 0xc7d6d3, floor: "tile", floorA: "#9fb2b0", floorB: "#93a7a6", ceiling: 0xf3f7f6, accent: 0x2a8f84, windows: false },
-  rehab: { wall: 0xf4efe4, dado: 0xd8925a, trim: 0xb98a5c, floor: "wood", floorA: "#cfa878", floorB: "#c39b6a", ceiling: 0xf8f6f0, accent: 0xd07a3c, windows: true },
-  lecture: { wall: 0xe6e4ea, dado: 0x56608c, trim: 0x6d5a48, floor: "lino", floorA: "#6f7590", floorB: "#686e88", ceiling: 0xf2f1f5, accent: 0x5764a8, windows: false },
+  lobby: { wall: 0xf1ece2, dado: 0x3f7f78, trim: 0x8a6a48, floor: "wood", floorA: "#b98f62", floorB: "#a97f53", ceiling: 0xe9e4d8, accent: 0x2f9e8f, windows: true },
+  consult: { wall: 0xeef0ea, dado: 0x6f8f7a, trim: 0xa78a66, floor: "wood", floorA: "#c49d72", floorB: "#b58e63", ceiling: 0xe8e6dc, accent: 0x5c9c74, windows: true },
+  ward: { wall: 0xe9f0f1, dado: 0x8fb6bd, trim: 0xd9e3e4, floor: "lino", floorA: "#a9bdbb", floorB: "#9fb4b3", ceiling: 0xe2eaea, accent: 0x3c8fa3, windows: true },
+  theatre: { wall: 0xdfe9e6, dado: 0x5fa39a, trim: 0xc7d6d3, floor: "tile", floorA: "#9fb2b0", floorB: "#93a7a6", ceiling: 0xdfe8e6, accent: 0x2a8f84, windows: false },
+  rehab: { wall: 0xf4efe4, dado: 0xd8925a, trim: 0xb98a5c, floor: "wood", floorA: "#cfa878", floorB: "#c39b6a", ceiling: 0xebe5d8, accent: 0xd07a3c, windows: true },
+  lecture: { wall: 0xe6e4ea, dado: 0x56608c, trim: 0x6d5a48, floor: "lino", floorA: "#6f7590", floorB: "#686e88", ceiling: 0xdcdae4, accent: 0x5764a8, windows: false },
 };
 
 /** A lit surface; cheaper shading when quality is low. */
