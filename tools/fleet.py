@@ -55,7 +55,7 @@ class Fleet:
         self.places: dict[int, Place] = {}
         self.crowd: Crowd | None = None
         self.manners: Manners | None = None
-        self.on_refused: Callable[[int, str], None] = lambda bot, code: None  # bot, code of the refusal
+        self.on_refused: Callable[[int, Refused], None] = lambda bot, refused: None
         self.on_waiting: Callable[[int, list[Waiting]], None] = lambda bot, waiting: None  # a bot that may admit
         self._mint, self._seed, self._dt_s, self._clock_ns = mint, seed, 1.0 / hz, clock_ns
         self._dice = np.random.Generator(np.random.PCG64([seed, 2]))
@@ -147,7 +147,7 @@ class Fleet:
                 self._offered(number, message)
             case Refused():
                 self.counters[f"refused_{message.code}"] += 1
-                self.on_refused(number, message.code)
+                self.on_refused(number, message)
             case WaitingList():
                 self.on_waiting(number, message.waiting)
             case YouWait() if message.room:
@@ -289,14 +289,15 @@ class Fleet:
             for act in self.manners.offered(number, offered.thing):
                 self.ask(act)
 
-    def ask(self, act: Act) -> None:
-        """Send an act as a command of its bot."""
+    def ask(self, act: Act) -> int:
+        """Send an act as a command of its bot; the command's number, 0 if the bot is out."""
         bot = self.bots[act.bot]
         if bot.state != "in":
-            return
+            return 0
         bot.seq += 1
         self.counters[f"asked_{act.kind}"] += 1
         self.lines.send(act.bot, encoder.encode(body_of(act, bot.seq)))
+        return bot.seq
 
     def goodbye(self) -> None:
         """Leave politely."""

@@ -17,6 +17,7 @@ AT_DOOR_M, DOOR_M = 0.3, 0.9  # how near one walks to a door, how near it opens
 GO_PAUSE_S = 2.0  # between two attempts at a door
 GATHERED = 0.7  # share of those in the room who must have come
 BEDS_MAX, SPOTS_MAX = 4, 2
+FIRST = "ward"  # where a round goes first, if a door leads there
 
 
 class Pace(NamedTuple):
@@ -85,7 +86,6 @@ class Round:
         """The door to `room` stays shut for the bot. If it leads, the group looks for another way."""
         if bot == 0:
             self._shut.add((self.room, room))
-            self._visited[room] = len(self._visited)
 
     def step(self, now_s: float, floors: Mapping[str, Floor], group: Mapping[int, Standing]) -> Iterator[Errand | Act]:
         """Errands within rooms and acts at doors for those who are in (`group`: bot -> where it is)."""
@@ -103,10 +103,13 @@ class Round:
             yield from self._send(bot, where, goal, floors[where.room], now_s)
 
     def _arrive(self, room: str, floor: Floor, now_s: float) -> None:
+        again = room in self._visited
         self.room = room
         self._visited.pop(room, None)
         self._visited[room] = 0  # the newest is the last key
         self._stops = stops_in(floor, self._dice)
+        if again and floor.places[self._stops[0]].kind != "bed":
+            del self._stops[1:]  # passing through
         self._since_s, self._until_s = now_s, -1.0
 
     def _stand(self, now_s: float, group: Mapping[int, Standing]) -> None:
@@ -124,7 +127,7 @@ class Round:
         """The neighbour that was visited longest ago, never visited ones first."""
         open_doors = [room for room in self.doors[self.room] if (self.room, room) not in self._shut]
         order = list(self._visited)
-        return min(open_doors, key=lambda r: (order.index(r) if r in order else -1, r), default=self.room)
+        return min(open_doors, key=lambda r: (order.index(r) if r in order else -1, r != FIRST, r), default=self.room)
 
     def _send(self, bot: int, where: Standing, goal: str, floor: Floor, now_s: float) -> Iterator[Errand | Act]:
         if where.room == goal:

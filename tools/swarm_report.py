@@ -243,7 +243,8 @@ def _plots(outcome: Outcome) -> list[tuple[str, Any]]:
     bins = {"start": low, "end": 1.0 + 1e-6, "size": (1.0 + 1e-6 - low) / 50}
     share = go.Figure([go.Histogram(x=[float(s) for s in outcome.delivered], xbins=bins)])
     share.update_layout(height=260, margin={"l": 50, "r": 20, "t": 10, "b": 40}, template="plotly_white",
-                        xaxis_title="share of snapshots delivered", yaxis_title="bots", xaxis_range=[low, 1.001])  # fmt: skip
+                        xaxis_range=[low, 1.001], yaxis_title="bots",
+                        xaxis_title="share of snapshots delivered")  # fmt: skip
     return [
         lines("Input to seen", "ms", {p: (seen["s"], seen[p]) for p in ("p50", "p99")}),
         lines("Snapshot age at receipt", "ms", {p: (age["s"], age[p]) for p in ("p50", "p99")}),

@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError
 
 from server.config import Config
 from server.world.commands import Role
-from server.world.events import Waiting
+from server.world.events import Refused, Waiting
 from tools.access import AccessError, Pass
 from tools.fleet import Fleet
 from tools.fleet_state import Member, Nobody
@@ -65,7 +65,7 @@ class WardRound:
         self.fleet = Fleet(party(count), self.lines, door.mint, Nobody(), seed, POSE_HZ, time.monotonic_ns)
         self.fleet.on_refused, self.fleet.on_waiting = self._refused, self._waiting
         self.round = Round(seed, pace)
-        self._asked: dict[int, str] = {}  # the room whose door a bot asked for last
+        self._asked: dict[int, tuple[int, str]] = {}  # by bot: number of its last Go, and to which room
         self._plan_s = 0.0
 
     def turn(self, now_s: float) -> None:
@@ -94,21 +94,17 @@ class WardRound:
             if bot.state == "in"
         }  # fmt: skip
         floors = {place.slug: fleet.floors.floors[place.floor] for place in fleet.places.values()}
-        for number, where in group.items():
-            if self._asked.get(number) == where.room:
-                del self._asked[number]  # the door opened
         for want in list(self.round.step(now_s, floors, group)):
             match want:
                 case Errand(bot=bot, place=place, near_m=near_m):
                     if m.place[bot] != place:
                         crowd.go_to(bot, place, near_m)
                 case Act():
-                    self._asked[want.bot] = want.text
-                    fleet.ask(want)
+                    self._asked[want.bot] = (fleet.ask(want), want.text)
 
-    def _refused(self, bot: int, code: str) -> None:
-        room = self._asked.pop(bot, "")
-        if room:
+    def _refused(self, bot: int, refused: Refused) -> None:
+        seq, room = self._asked.get(bot, (-1, ""))
+        if seq == refused.seq:
             self.round.refused(bot, room)
 
     def _waiting(self, bot: int, waiting: list[Waiting]) -> None:
