@@ -29,7 +29,6 @@ SILENCE_S = 4.0  # nothing at all for so long: the server is gone
 BACKOFF_MAX_S = 5.0
 FRAMES_KEPT = 64  # ticks whose frames of a room are remembered
 SLICES = 5  # poses of one interval go out in so many groups, as people's would
-BROKEN_BASELINE = "undecodable"
 GONE_CODES = frozenset({"resume", "over", "bye", "left"})  # the seat is lost: come in anew
 
 scene_decoder = msgspec.msgpack.Decoder(Room)
@@ -185,6 +184,7 @@ class Fleet:
 
     def _grant(self, number: int) -> None:
         if self.manners is not None:
+            self.manners.entered(number)
             self.manners.may_grab[number] = "grab" in self.bots[number].rights
             self.manners.may_speak[number] = "speak" in self.bots[number].rights
 
@@ -199,11 +199,12 @@ class Fleet:
         bot = self.bots[number]
         room, tick, age = frame[1], int.from_bytes(frame[2:6], "little"), frame[6]
         if frame[0] == 1:
-            bot.keyframe = tick
-        elif bot.keyframe < 0:
-            self.counters["before_keyframe"] += 1
+            bot.keyframe = tick if room == bot.room else -1
+        elif bot.keyframe < 0 or room != bot.room:
+            self.counters["before_keyframe"] += 1  # just came in: in sync with the next keyframe
         elif bot.keyframe != tick - age:
-            self.counters[BROKEN_BASELINE] += 1
+            self.counters["keyframe_missed"] += 1  # of no use to this bot: as good as lost
+            return
         self.observer.got(number, room, tick, len(frame), at_ns)
         place = self.places.get(room)
         if place is None:

@@ -14,6 +14,7 @@ from tools.minds import Crowd, Ints
 ActKind = Literal["say", "grab", "release", "offer", "go", "admit"]
 NEAR_M = 1.6  # standing together
 GRAB_M = 0.9
+AT_DOOR_M = 0.3
 LINES = (
     "Good morning.", "How did the night go?", "Shall we look at the monitor together?", "I come back later.",
     "Could you take this, please?", "Thank you.", "The pressure looks steadier now.", "Let us wait for the others.",
@@ -61,6 +62,7 @@ class Habits(NamedTuple):
     handle_things: float = 0.35
     things_max: int = 1000  # held at once by all of ours in a room
     kinds: tuple[str, ...] = ()  # of things worth taking; empty is all
+    roam: float = 0.0  # share of walks that lead through a door
     wander: bool = True  # set off for somewhere else when tired of standing
     think_s: float = 0.5
 
@@ -80,6 +82,7 @@ class Manners:
         self._down_s = np.zeros(n)  # when a raised, pointing or outstretched hand comes down
         self._think_s = self.dice.uniform(0.0, self.habits.think_s, n)
         self._line_s = np.full(n, -1e9)
+        self._leaving = np.zeros(n, np.bool_)  # is on its way through a door
 
     def step(self, sights: Mapping[int, Sight]) -> list[Act]:
         """Choose for everybody whose turn to think has come; `sights` by room index of the floors."""
@@ -111,6 +114,9 @@ class Manners:
 
     def _think(self, bot: int, sight: Sight) -> list[Act]:
         m, now = self.crowd.minds, self.crowd.now_s
+        if not m.walking[bot] and self._leaving[bot]:
+            self._leaving[bot] = False
+            return [Act(bot, "go", text=self.crowd.floors.place(int(m.room[bot]), int(m.place[bot])).name)]
         if m.walking[bot]:
             self._leave_s[bot] = now + self.dice.uniform(*self.habits.stay_s)
             return []
@@ -125,10 +131,18 @@ class Manners:
         return acts
 
     def _set_off(self, bot: int) -> None:
-        m = self.crowd.minds
-        places = self.crowd.floors.floors[int(m.room[bot])].places
-        self.crowd.go_to(bot, int(self.dice.integers(len(places))))
+        places = self.crowd.floors.floors[int(self.crowd.minds.room[bot])].places
+        doors = [i for i, place in enumerate(places) if place.kind == "door"]
+        if doors and self.dice.random() < self.habits.roam:
+            self.crowd.go_to(bot, doors[int(self.dice.integers(len(doors)))], AT_DOOR_M)
+            self._leaving[bot] = True
+        else:
+            self.crowd.go_to(bot, int(self.dice.integers(len(places))))
         self._leave_s[bot] = self.crowd.now_s + 30.0
+
+    def entered(self, bot: int) -> None:
+        """The bot is in another room: what it was about to do is over."""
+        self._leaving[bot] = False
 
     def _company(self, bot: int, sight: Sight) -> Ints:
         """Our bots of the room within NEAR_M, nearest first, without the bot."""

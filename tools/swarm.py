@@ -25,7 +25,7 @@ from server.world.commands import Role
 from tools.access import AccessError
 from tools.fleet_state import Member
 from tools.swarm_drive import DriveError, Plan, Worker
-from tools.swarm_house import House, HouseError, read_stats
+from tools.swarm_house import House, HouseError, prime, read_stats
 from tools.swarm_report import Figures, Outcome, evaluate, write_html, write_json
 from tools.swarm_rooms import room_slug, write_rooms
 from tools.swarm_truth import Verdict, judge
@@ -57,6 +57,7 @@ class Ask:
     tick_hz: int
     seed: int
     beds: int
+    roam: float
     processes: int
     data: Path | None
     endpoint: str
@@ -66,7 +67,7 @@ class Ask:
     def __post_init__(self) -> None:
         """Check the ranges; raises SwarmError."""
         for name, low, high in (("bots", 2, BOTS_MAX), ("rooms", 1, 256), ("seconds", 1, 86_400), ("hz", 1, 60),
-                                ("tick_hz", 20, 90), ("beds", 0, 8), ("processes", 0, 8)):  # fmt: skip
+                                ("tick_hz", 20, 90), ("beds", 0, 8), ("roam", 0, 1), ("processes", 0, 8)):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise SwarmError(f"{name} is {getattr(self, name):g}, allowed is {low} to {high}")
         if self.people > ROOM_PEOPLE_MAX:
@@ -119,6 +120,8 @@ def a_server(ask: Ask, folder: Path, tell: Progress) -> Iterator[Where]:
     if ask.data is not None:
         yield Where(ask.data, ask.endpoint, ask.web, None)
         return
+    task = tell.add_task("starting the server", total=None)
+    prime(lambda text: tell.update(task, description=text))
     write_rooms(folder / "rooms", ask.rooms, ask.people, ask.beds)
     endpoint, edge, admin = f"tcp://127.0.0.1:{free_port()}", free_port(), free_port()
     settings = {
@@ -127,7 +130,6 @@ def a_server(ask: Ask, folder: Path, tell: Progress) -> Iterator[Where]:
         "limits.avatars_max": str(max(64, ask.bots + 16)), "limits.rooms_max": str(max(64, ask.rooms)),
     }  # fmt: skip
     house = House(folder / "data", settings, ("ledger", "shard", "edge") if ask.websocket else ("ledger", "shard"))
-    task = tell.add_task("starting the server", total=None)
     with house:
         house.wait_ready(lambda text: tell.update(task, description=text))
         tell.remove_task(task)
@@ -139,7 +141,7 @@ def run_bots(ask: Ask, where: Where, bar: Progress) -> tuple[list[Record], Figur
     slugs = [room_slug(i) for i in range(ask.rooms)] if ask.data is None else _rooms_there(ask)
     processes = ask.processes or (1 if ask.bots <= ONE_PROCESS_BOTS else 2)
     every = max(1, -(-int(ask.bots * ask.seconds * ask.tick_hz) // COMPARED_ROWS))
-    plans = [Plan(where.data, where.endpoint, where.web, part, ask.seconds, ask.hz, ask.seed + i, every)
+    plans = [Plan(where.data, where.endpoint, where.web, part, ask.seconds, ask.hz, ask.seed + i, every, ask.roam)
              for i, part in enumerate(split(members_of(ask, slugs), min(processes, len(slugs))))]  # fmt: skip
     workers = [Worker(plan) for plan in plans]
     try:
@@ -227,7 +229,7 @@ def run(ask: Ask, console: Console) -> Outcome:
     """One whole run. Raises what `main` shows in one line."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[detail]}"))
     plan = {"bots": ask.bots, "rooms": ask.rooms, "seconds": ask.seconds, "hz": ask.hz, "seed": ask.seed,
-            "beds": ask.beds, "transport": "websocket" if ask.websocket else "native"}  # fmt: skip
+            "beds": ask.beds, "roam": ask.roam, "transport": "websocket" if ask.websocket else "native"}  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="asclepion-swarm-") as folder, _bar(console, columns) as bar:
         with a_server(ask, Path(folder), bar) as where:
             records, figures = run_bots(ask, where, bar)
@@ -257,6 +259,7 @@ def swarm(
     tick_hz: int = TICK_HZ,
     seed: int = 1,
     beds: int = 0,
+    roam: float = 0.1,
     processes: int = 0,
     json: Path | None = None,
     html: Path | None = None,
@@ -276,6 +279,7 @@ def swarm(
     tick_hz: steps of the world per second, of our own server
     seed: of everything the bots draw by lot
     beds: beds with a patient in each room
+    roam: share of the bots' walks that lead through a door into the next room
     processes: of the bots; 0 chooses
     json: write the figures here
     html: write the report with plots here
@@ -284,7 +288,7 @@ def swarm(
     websocket: through an edge of our own server
     web: URL of a running edge's WebSocket, with --data
     """
-    ask = Ask(bots=bots, rooms=rooms, seconds=seconds, hz=hz, tick_hz=tick_hz, seed=seed, beds=beds,
+    ask = Ask(bots=bots, rooms=rooms, seconds=seconds, hz=hz, tick_hz=tick_hz, seed=seed, beds=beds, roam=roam,
               processes=processes, data=data, endpoint=endpoint, websocket=websocket or bool(web), web=web)  # fmt: skip
     console = Console()
     outcome = run(ask, console)

@@ -18,6 +18,7 @@ from tools.fleet import Fleet
 from tools.fleet_state import Member
 from tools.lines import Lines, NativeLines
 from tools.lines_web import WebLines
+from tools.manners import Habits
 from tools.swarm_watch import Record, Watch
 
 ENTER_S = 30.0  # and a tenth of a second for each bot
@@ -38,6 +39,7 @@ class Plan(NamedTuple):
     hz: float
     seed: int
     every: int  # of how many ticks one is compared
+    roam: float  # share of walks that lead through a door
 
 
 class Progress(NamedTuple):
@@ -72,7 +74,7 @@ def drive(plan: Plan, tell: Tell) -> Record:
     fleet = Fleet(plan.members, lines, door.mint, watch, plan.seed, plan.hz, time.monotonic_ns)
     try:
         _enter(fleet, tell)
-        fleet.awaken()
+        fleet.awaken(Habits(roam=plan.roam))
         _live(fleet, watch, "warm", WARM_S, tell)
         cpu = psutil.Process().cpu_times()
         began_s = time.monotonic()

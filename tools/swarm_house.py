@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from server.prime import is_primed
+
 START_S = 120.0  # kernels may have to be compiled
 STOP_S = 20.0
 
@@ -28,6 +30,20 @@ def read_stats(data: Path) -> dict[str, float]:
         return msgspec.json.decode((data / "run" / "stats.json").read_bytes(), type=dict[str, float])
     except (OSError, msgspec.DecodeError):
         return {}
+
+
+def prime(tell: Callable[[str], None]) -> None:
+    """Have the server's kernels compiled before a server is started; raises HouseError if that fails."""
+    if is_primed():
+        return
+    tell("compiling the kernels, once")
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "prime"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise HouseError(
+            f"the kernels cannot be compiled: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+        )
 
 
 class House:

@@ -124,7 +124,7 @@ def evaluate(records: Sequence[Record], figures: Figures, verdict: Verdict, plan
         "bytes_per_avatar_update": round(sum(r.frame_bytes for r in records) / max(1, avatars), 3),
         "bytes_in_per_bot_s": round(float(bytes_in.sum()) * figures.tick_hz / ticks / len(got), 1),
         "poses_per_bot_s": round(sum(r.poses for r in records) / len(got) * figures.tick_hz / ticks, 2),
-        "mismatches": verdict.mismatches + counters["frames_differ"] + counters["undecodable"],
+        "mismatches": verdict.mismatches + counters["frames_differ"],
         "compared": {"frames": verdict.frames, "rows": verdict.rows, "wrong": verdict.wrong, "missing": verdict.missing,
                      "extra": verdict.extra, "unchecked_frames": verdict.unchecked,
                      "digests_differ": verdict.digests_differ},

@@ -95,8 +95,8 @@ def test_two_processes_are_joined_over_the_ticks_both_measured():
     assert s["delivered"] == 1.0
 
 
-def test_frames_that_differ_between_bots_and_lost_baselines_are_mismatches():
-    record = a_run()._replace(counters={"frames_differ": 2, "undecodable": 1})
+def test_frames_that_differ_between_bots_are_mismatches():
+    record = a_run()._replace(counters={"frames_differ": 3})
     assert evaluate([record], figures(), TRUE._replace(wrong=4, digests_differ=1), PLAN).summary["mismatches"] == 8
 
 
@@ -176,8 +176,8 @@ def test_tables_put_thousands_apart():
 
 
 def an_ask(**changes):
-    base = {"bots": 10, "rooms": 3, "seconds": 3.0, "hz": 20.0, "tick_hz": 30, "seed": 1, "beds": 0, "processes": 0,
-            "data": None, "endpoint": "", "websocket": False, "web": ""}  # fmt: skip
+    base = {"bots": 10, "rooms": 3, "seconds": 3.0, "hz": 20.0, "tick_hz": 30, "seed": 1, "beds": 0, "roam": 0.0,
+            "processes": 0, "data": None, "endpoint": "", "websocket": False, "web": ""}  # fmt: skip
     return Ask(**base | changes)
 
 
