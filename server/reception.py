@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from server.config import Limits
-from server.ledger.entry import fingerprint
+from server.net.hello import fingerprint, to_be_signed
 from server.net.messages import Hello
 from server.net.protocol import PROTOCOL_HASH
 from server.net.session import ProtocolError
@@ -22,8 +22,6 @@ from server.net.token import Claims, TokenDesk, TokenError
 from server.world.commands import DeviceBlock, Redeem
 from server.world.events import Redeemed
 from server.world.world import World
-
-PROOF_LABEL = b"asclepion/hello/1\0"
 
 
 class Newcomer(NamedTuple):
@@ -33,6 +31,7 @@ class Newcomer(NamedTuple):
     public: bytes
     claims: Claims | None
     resumes: int | None
+    resume: bytes = b""
 
 
 class Reply(NamedTuple):
@@ -91,19 +90,19 @@ class Reception:
             raise ProtocolError("protocol", f"protocol {hello.protocol.hex()} offered, {PROTOCOL_HASH.hex()} is spoken")
         if bool(hello.token) == bool(hello.resume):
             raise ProtocolError("hello", "a hello carries a token or a resume secret, one of them")
-        credential = hello.token.encode() if hello.token else hello.resume
-        self._check_proof(hello, credential)
+        self._check_proof(hello)
         person = fingerprint(hello.key)
         if world.banned(person):
             raise ProtocolError("banned", "this person is banned from this house")
         if hello.resume:
-            return Newcomer(person, hello.key, None, self._resumes(hello.resume, person, world))
+            client = self._resumes(hello.resume, person, world)
+            return Newcomer(person, hello.key, None, client, hello.resume)
         return Newcomer(person, hello.key, self._claims(hello, person, user_id, unix_s), None)
 
-    def _check_proof(self, hello: Hello, credential: bytes) -> None:
-        message = PROOF_LABEL + hashlib.sha256(credential).digest() + hello.protocol
+    def _check_proof(self, hello: Hello) -> None:
+        signed = to_be_signed(hello.token, hello.resume, hello.protocol)
         try:
-            Ed25519PublicKey.from_public_bytes(hello.key).verify(hello.proof, message)
+            Ed25519PublicKey.from_public_bytes(hello.key).verify(hello.proof, signed)
         except (InvalidSignature, ValueError):
             raise ProtocolError("proof", "the hello is not signed by the key it names") from None
 

@@ -85,7 +85,7 @@ class ShardProcess:
     def run(self) -> None:
         """Turn the tick until told to stop."""
         shard, told = self.shard, False
-        shard.also(self._demonstration())
+        shard.intake.also(self._demonstration())
         while not self.stopping:
             self.clock.sleep_until(shard.pacer.due_s)
             now_s = self.clock.monotonic_s()

@@ -71,7 +71,7 @@ def test_a_rude_frame_ends_one_session_only(stage):
     stage.tick(3)
     assert rude.bye is not None and rude.bye.code == "encoding"
     assert polite.bye is None and len(stage.shard.guests) == 1
-    assert stage.shard.counters["ended_encoding"] == 1
+    assert stage.shard.intake.counters["ended_encoding"] == 1
 
 
 def test_a_token_opens_the_door_once(stage):
@@ -281,7 +281,7 @@ def test_a_browser_behind_an_edge_sees_only_its_room_and_nothing_after_it_left(s
 
 
 def test_invites_are_redeemed_through_an_edge(stage):
-    stage.shard.also([Command(0, 0, SetInvite("code-one", "lobby", "carer", 1, int(stage.clock.now_s) + 60))])
+    stage.shard.intake.also([Command(0, 0, SetInvite("code-one", "lobby", "carer", 1, int(stage.clock.now_s) + 60))])
     edge = stage.wire.edge()
     stage.tick(2)
     body = {"room": "lobby", "invite": "code-one", "name": "Kim", "key": "A" * 43}
