@@ -145,8 +145,8 @@ class Bedside:
         running = self._twins.running(bed) if feed is None else ()
         rows = self._alarms[bed].rows()
         hr, sap, dap, mean, spo2, rr, etco2, temp = (values[name] for name in NUMERICS)
-        numbers = (hr, sap, dap, mean, spo2, rr, etco2, temp)
-        return Vitals(tick, source, live, *numbers, score.points, score.text, rows, running)
+        told = (hr, sap, dap, mean, spo2, rr, etco2, temp)
+        return Vitals(tick, source, live, *told, score.points, score.text, rows, running)
 
     def digest(self) -> bytes:
         """16 bytes over everything that matters."""
