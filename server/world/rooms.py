@@ -103,7 +103,7 @@ def _of_type(file: str, text: str, error: msgspec.ValidationError) -> RoomFileEr
     allowed = room_text.allowed_at(where)
     if unknown := re.search(r"unknown field `([^`]*)`", message):
         where = (*where, unknown.group(1))
-    name = ".".join(str(step) for step in where)
+    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where).lstrip(".")
     return RoomFileError(file, room_text.line_of(text, where), f"{name or 'the file'}: {message}; allowed: {allowed}")
 
 
