@@ -114,11 +114,14 @@ def ledger(*, config: ConfigFile = None, supervised: Supervised = False, **flags
 
 
 @ledger_app.command
-def verify(directory: Path, /) -> int:
-    """Check a public log directory offline and name the first bad byte."""
+def verify(directory: Path, /, *, vkey: str = "", since: str = "") -> int:
+    """Check a public log directory offline and name the first bad byte.
+
+    VKEY pins the log's key; SINCE is an older checkpoint or receipt that the log must have grown from.
+    """
     from server.ledger import verify as checks
 
-    return checks.main(directory)
+    return checks.main(directory, vkey, since)
 
 
 @config_app.command
@@ -151,6 +154,38 @@ def replay(journal: Path, /) -> int:
     from server import replay as replays
 
     return replays.main(journal)
+
+
+@app.command
+@_with_flags
+def feed(
+    recording: str = "demo",
+    /,
+    *,
+    bed: str = "ward/bed-1",
+    speed: float = 1.0,
+    loop: bool = False,
+    url: str = "",
+    token: str = "",
+    config: ConfigFile = None,
+    **flags: Any,
+) -> int:
+    """Play device data into BED ("room/id"): a WFDB record or CSV trend by path, or the demonstration recording."""
+    from server import operate
+
+    return operate.feed(_load(config, flags)[0], recording, bed, speed, loop, url, token)
+
+
+@app.command
+@_with_flags
+def invite(
+    *, room: str = "lobby", role: str = "observer", uses: int = 1, valid_s: int = 86_400,
+    config: ConfigFile = None, **flags: Any,
+) -> int:  # fmt: skip
+    """Have the running shard make an invite, and print its link."""
+    from server import operate
+
+    return operate.invite(_load(config, flags)[0], room, role, uses, valid_s)
 
 
 @app.command

@@ -14,7 +14,7 @@ from server.guests import Guest, Guests
 from server.net.messages import Bye, Hello, Ping, Pong, Welcome, encoder
 from server.net.session import Pose, ProtocolError, Session, read_hello
 from server.net.wire import AnyWire, Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer
-from server.reception import Newcomer, Reception, Reply, new_code, new_secret, secret_hash
+from server.reception import Newcomer, Reception, Reply, new_code, new_secret, reply, secret_hash
 from server.recorder import SHARD, Recorder, RecordRefused
 from server.sim.poses import NO_POSES, POSE, PoseBatch
 from server.world.commands import Asked as Asks
@@ -227,6 +227,8 @@ class Intake:
                 answer = self.reception.who(item.body, self.world, self._unix_s)
             case "feed":
                 answer = self._feed(item.body)
+            case "invite":
+                answer = self._invite(item.body)
             case _:
                 return self._redeem(item)
         self.wire.answer(item.edge, item.request, answer.status, answer.body)
@@ -237,6 +239,13 @@ class Intake:
             return block
         self._commands.append(Command(SHARD, 0, block))
         return Reply(202, b"{}")
+
+    def _invite(self, body: bytes) -> Reply:
+        made = self.reception.invite(body, self.world, self._unix_s)
+        if isinstance(made, Reply):
+            return made
+        self._commands.append(Command(SHARD, 0, made))
+        return reply(200, code=made.code, room=made.room, role=made.role)
 
     def _redeem(self, item: Asked) -> None:
         number, self._next_ask = self._next_ask, self._next_ask + 1

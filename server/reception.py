@@ -19,7 +19,7 @@ from server.net.messages import Hello
 from server.net.protocol import PROTOCOL_HASH
 from server.net.session import ProtocolError
 from server.net.token import Claims, TokenDesk, TokenError
-from server.world.commands import DeviceBlock, Redeem
+from server.world.commands import DeviceBlock, Redeem, SetInvite
 from server.world.events import Redeemed
 from server.world.world import World
 
@@ -64,6 +64,12 @@ class FeedBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authorization: str
     bed: str
     block: str
+
+
+class InviteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An operator's token that asks for an invite."""
+
+    authorization: str
 
 
 def reply(status: int, **body: object) -> Reply:
@@ -163,6 +169,19 @@ class Reception:
         room = world.rooms[index]
         people = [{"name": p.name, "role": p.role} for p in world.people_in(index)]
         return reply(200, title=room.title, kind=room.kind, role=invite.role, capacity=room.capacity, people=people)
+
+    def invite(self, body: bytes, world: World, unix_s: float) -> SetInvite | Reply:
+        """The command an operator's request for an invite becomes, or the refusal."""
+        try:
+            order = self._tokens.verify_invite(msgspec.json.decode(body, type=InviteBody).authorization, unix_s)
+        except TokenError as error:
+            return reply(401, code="token", text=str(error))
+        except ValueError as error:
+            return reply(400, code="bad-request", text=str(error))
+        if order.room not in (room.slug for room in world.rooms):
+            known = ", ".join(room.slug for room in world.rooms)
+            return reply(404, code="room", text=f"there is no room {order.room!r}; there are {known}")
+        return SetInvite(new_code(), order.room, order.role, order.uses, int(unix_s) + order.valid_s)
 
     def feed_token(self, bed: str, unix_s: float) -> str:
         """A token that lets its bearer post device data for the bed "room/id"."""

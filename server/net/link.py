@@ -33,6 +33,9 @@ class Gone(Wire, tag=3, frozen=True):
     conns: list[Conn]
 
 
+Question = Literal["redeem", "who", "feed", "invite"]
+
+
 class Ask(Wire, tag=4, frozen=True):
     """A request of the edge's HTTP side; answered by Answer with the same number. `body` is JSON bytes.
 
@@ -41,10 +44,12 @@ class Ask(Wire, tag=4, frozen=True):
     "who":    {"room","invite"} -> 200 {"title","kind","role","capacity","people":[{"name","role"}]}
     "feed": {"authorization": bearer token, "bed": "room/id", "block": base64 of a MessagePack DeviceBlock without bed}
         -> 202 {} or 401/404/422/429 {"code","text"}
+    "invite": {"authorization": invite token} -> 200 {"code","room","role"} or 401/404 {"code","text"}; asked by the
+        command line only
     """
 
     request: U32
-    kind: Literal["redeem", "who", "feed"]
+    kind: Question
     body: Annotated[bytes, Meta(max_length=65_536)]
 
 

@@ -75,8 +75,25 @@ class _Feed(_Base, frozen=True, kw_only=True):
     bed: Annotated[str, Meta(max_length=81, pattern=r"^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*$")]
 
 
-_Kind = TypeVar("_Kind", _Join, _Feed)
-_AUDIENCE: dict[type, str] = {_Join: "join", _Feed: "feed"}
+class _Invite(_Base, frozen=True, kw_only=True):
+    aud: Literal["invite"]
+    room: Slug
+    role: Role
+    uses: Annotated[int, Meta(ge=1, le=1_000_000)]
+    valid_s: Annotated[int, Meta(ge=60, le=365 * 86_400)]
+
+
+_Kind = TypeVar("_Kind", _Join, _Feed, _Invite)
+_AUDIENCE: dict[type, str] = {_Join: "join", _Feed: "feed", _Invite: "invite"}
+
+
+class InviteOrder(NamedTuple):
+    """What an operator's invite token asks for."""
+
+    room: str
+    role: Role
+    uses: int
+    valid_s: int
 
 
 def base64url(data: bytes) -> str:
@@ -136,7 +153,26 @@ class TokenDesk:
         if self._read(token, unix_s, _Feed).bed != bed:
             raise TokenError("token-audience", "the token is not made for this bed")
 
-    def _sign(self, claims: _Join | _Feed) -> str:
+    def mint_invite(self, order: InviteOrder, unix_s: float) -> str:
+        """A token that lets the command line have one invite made; the holder of the key is the operator.
+
+        Raises TokenError when the role or a number is not allowed.
+        """
+        now = int(unix_s)
+        claims = _Invite(iss="asclepion", jti=_jti(), iat=now, exp=now + self._valid_s, aud="invite", **order._asdict())
+        try:
+            msgspec.convert(msgspec.to_builtins(claims), _Invite)
+        except msgspec.ValidationError as error:
+            raise TokenError("token", str(error)) from None
+        return self._sign(claims)
+
+    def verify_invite(self, token: str, unix_s: float) -> InviteOrder:
+        """What an invite token asks for; it is thereby used up. Raises TokenError."""
+        found = self._read(token, unix_s, _Invite)
+        self._use(found.jti, found.exp, unix_s)
+        return InviteOrder(found.room, found.role, found.uses, found.valid_s)
+
+    def _sign(self, claims: _Join | _Feed | _Invite) -> str:
         token = jwt.encode({"alg": ALGORITHM}, msgspec.to_builtins(claims), self._key, algorithms=[ALGORITHM])
         assert len(token) <= TOKEN_CHARS_MAX
         return token

@@ -6,6 +6,8 @@ Owns the values that pass between shard and wire, and the interface of both. Fra
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from server.net.link import Question
+
 
 class Peer(NamedTuple):
     """One client connection. `route` is the routing id of the native client, or of the edge it comes through."""
@@ -47,7 +49,7 @@ class Asked(NamedTuple):
 
     edge: bytes
     request: int
-    kind: Literal["redeem", "who", "feed"]
+    kind: Question
     body: bytes
 
 
