@@ -52,6 +52,7 @@ class Fleet:
         self.counters: Counter[str] = Counter()
         self.floors = Floors([])
         self.places: dict[int, Place] = {}
+        self.tick_hz = 0  # of the server, as Welcome says
         self.crowd: Crowd | None = None
         self.manners: Manners | None = None
         self.on_refused: Callable[[int, Refused], None] = lambda bot, refused: None
@@ -137,6 +138,7 @@ class Fleet:
         match message:
             case Welcome():
                 bot.resume, bot.pause_s = message.resume, BACKOFF_S
+                self.tick_hz = message.tick_hz
                 self.counters["resumed" if message.resumed else "joined"] += 1
             case RoomEntered():
                 self._entered(number, message)

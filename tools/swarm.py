@@ -180,8 +180,8 @@ def _watch(ask: Ask, where: Where, workers: list[Worker], bar: Progress) -> tupl
             read_s = time.monotonic()
             over_time.append(read_stats(where.data))
         _show(ask, workers, bar, task, over_time)
-    figures = Figures(stats or read_stats(where.data), before, over_time, cores, ask.tick_hz)
-    return [w.record for w in workers if w.record is not None], figures
+    records = [w.record for w in workers if w.record is not None]
+    return records, Figures(stats or read_stats(where.data), before, over_time, cores, records[0].tick_hz)
 
 
 def _show(ask: Ask, workers: list[Worker], bar: Progress, task: Any, over_time: list[dict[str, float]]) -> None:

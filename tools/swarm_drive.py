@@ -88,7 +88,8 @@ def drive(plan: Plan, tell: Tell) -> Record:
         fleet.receive(0.05, time.monotonic())
     finally:
         lines.close()
-    return watch.record(dict(fleet.counters), spent.user + spent.system - cpu.user - cpu.system, wall_s)
+    cpu_s = spent.user + spent.system - cpu.user - cpu.system
+    return watch.record(fleet.tick_hz, dict(fleet.counters), cpu_s, wall_s)
 
 
 def _enter(fleet: Fleet, tell: Tell) -> None:

@@ -37,6 +37,7 @@ class Record(NamedTuple):
     """What one process of a swarm measured between ticks `first` and `last`, both included."""
 
     bots: int
+    tick_hz: int
     first: int
     last: int
     got_ns: Longs  # (bots, ticks) when the snapshot of each tick came in, 0 never
@@ -163,7 +164,7 @@ class Watch:
     def _got_at(self, bot: int, tick: int) -> int:
         return int(self._got_ns[bot, tick - self._base])
 
-    def record(self, counters: dict[str, int], cpu_s: float, wall_s: float) -> Record:
+    def record(self, tick_hz: int, counters: dict[str, int], cpu_s: float, wall_s: float) -> Record:
         """Everything between begin and end."""
         assert 0 <= self.first <= self.last, "begin and end come before record, with a tick between them"
         window = slice(self.first - self._base, self.last - self._base + 1)
@@ -171,7 +172,7 @@ class Watch:
         acks = np.array(kept, np.int64).reshape(-1, 4)
         seen_ns = self._got_ns[acks[:, 3], acks[:, 1] - self._base]
         return Record(
-            bots=self.count, first=self.first, last=self.last, got_ns=self._got_ns[:, window].copy(),
+            bots=self.count, tick_hz=tick_hz, first=self.first, last=self.last, got_ns=self._got_ns[:, window].copy(),
             bytes_in=self._bytes_in[window].copy(), acks=Acks(acks[:, 0], acks[:, 1], acks[:, 2], seen_ns),
             seen=[s for s in self.seen if self.first <= s.tick <= self.last], frame_bytes=self.frame_bytes,
             frame_avatars=self.frame_avatars, poses=self.poses, counters=counters, cpu_s=cpu_s, wall_s=wall_s,

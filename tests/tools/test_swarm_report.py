@@ -55,7 +55,7 @@ def a_run(ticks=60, hz=30, lose=()):
             if (bot, k) not in lose:
                 watch.got(bot, 0, 100 + k, 40, start + 2 * MS)
     watch.end()
-    return watch.record({"joined": 2}, cpu_s=0.5, wall_s=2.0)
+    return watch.record(hz, {"joined": 2}, cpu_s=0.5, wall_s=2.0)
 
 
 def figures(**stats):
