@@ -68,7 +68,7 @@ class WebLines:
         """See Lines."""
         socket = self._sockets[bot]
         if socket is None:
-            if len(self._waiting[bot]) >= WAITING_MAX:
+            if self._tasks[bot].done() or len(self._waiting[bot]) >= WAITING_MAX:
                 return False
             self._waiting[bot].append(frame)
             return True

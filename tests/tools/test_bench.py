@@ -1,0 +1,82 @@
+"""The benches measure what they say: material that decodes, medians with ranges, and errors in one line."""
+
+import json
+import statistics
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from server.sim.snapshot import decode, view_of
+from server.sim.state import new_things
+from tools.bench import SECTIONS, main, write_json
+from tools.bench_codec import a_scene, bytes_per_avatar, naive_bytes
+from tools.bench_fanout import ROOM, frames_of_a_room
+from tools.bench_motion import people, rules
+from tools.bench_timing import Row, Sample, cost_us, figure, sample_of, table
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
+def test_a_sample_is_a_median_between_its_bounds(values):
+    found = sample_of(values)
+    assert found == (statistics.median(values), min(values), max(values))
+    assert found.low <= found.median <= found.high
+
+
+def test_twice_the_work_costs_more():
+    small, large = (cost_us(lambda n=n: sum(range(n)), repeats=3, round_s=0.01) for n in (1_000, 50_000))
+    assert 0 < small.median < large.median
+
+
+def test_the_fanout_sends_what_a_client_can_read():
+    ours, naive = frames_of_a_room()
+    base = decode(ours[0], {})
+    assert len(base.rows) == ROOM
+    for tick, frame in enumerate(ours[1:], start=1):
+        assert decode(frame, {(0, 0): base}).tick == tick
+    assert len(msgpack.unpackb(naive[0])) == ROOM
+
+
+def test_naive_and_ours_hold_the_same_scene():
+    avatars = next(iter(a_scene(8, 1)))
+    view = view_of(avatars, new_things(1), 0, np.arange(8), np.zeros(0, np.int64), 0)
+    rows = msgpack.unpackb(naive_bytes(avatars))
+    assert [row[1] for row in rows] == view.head_mm.tolist()
+    assert [row[-1] for row in rows] == view.ack.tolist()
+
+
+def test_a_keyframe_is_dearer_than_a_delta():
+    key, delta, mean = bytes_per_avatar(20)
+    assert delta < mean < key < 40
+
+
+def test_people_of_the_motion_bench_are_spread_over_rooms_and_poses_are_everybodys():
+    avatars, _, batch = people(50)
+    assert sorted(set(avatars.room.tolist())) == [0, 1, 2]
+    assert len(batch.rows) == len(batch.client) == 50
+    assert rules().hand_step_mm == 266
+
+
+def test_tables_and_json_show_every_row(tmp_path):
+    row = Row("a thing", "us", Sample(2.0, 1.0, 3.0), beside=8.0, note="once")
+    console = Console(record=True, width=120)
+    console.print(table("Title", [row]))
+    text = console.export_text()
+    assert "a thing" in text and "4.0" in text and "1 - 3" in text and "once" in text
+    write_json(tmp_path / "b.json", {"codec": [row]})
+    assert json.loads((tmp_path / "b.json").read_text())["sections"]["codec"][0]["naive"] == 8.0
+    assert figure(1234.5) == "1,234" and figure(0.012345) == "0.0123"
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["codec", "--colour"], ["--json"]])
+def test_what_cannot_be_meant_is_one_line_and_status_2(words, capsys):
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("bench: ") and err.count("\n") == 1
+
+
+def test_every_part_that_was_asked_for_has_a_section():
+    assert set(SECTIONS) == {"tick", "codec", "fanout", "motion", "twins", "ledger"}
