@@ -130,11 +130,18 @@ class ShardProcess:
         slugs = [room.slug for room in self.shard.world.rooms]
         return "lobby" if "lobby" in slugs else slugs[0]
 
+    def _first_bed(self) -> str:
+        """A bed of a ward if there is one."""
+        world = self.shard.world
+        wards = {room.slug for room in world.rooms if room.kind == "ward"}
+        names = [world.bed_name(bed) for bed in range(world.bed_count)]
+        return next((name for name in names if name.split("/")[0] in wards), names[0])
+
     def _facts(self) -> dict[str, object]:
         """What `asclepion serve` prints: links to open, and a token for device data of the first bed."""
         facts: dict[str, object] = {"invites": [msgspec.to_builtins(link) for link in self.links]}
         if self.config.demo and self.shard.world.bed_count:
-            bed = self.shard.world.bed_name(0)
+            bed = self._first_bed()
             token = self.shard.reception.feed_token(bed, self.clock.unix_s())
             facts["feeds"] = [{"bed": bed, "token": token}]
         return facts

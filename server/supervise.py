@@ -1,4 +1,4 @@
-"""Runs ledger, shard and edge as three child processes of this interpreter, and brings back one that dies.
+"""Runs ledger, shard, edge and the demonstration's bots as child processes, and brings back one that dies.
 
 Owns the children and the lock of the data directory. Never speaks to the world: what the banner shows is what each
 child wrote when it became ready. A child that ends with USAGE_STATUS met an operator's mistake: then all is stopped.
@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from server.config import Config, ConfigError
@@ -22,6 +23,7 @@ from server.settings import to_environment
 
 USAGE_STATUS = 2  # exit status for what only an operator can mend
 KILLED_STATUS = 130
+BOTS = "wardround"  # the demonstration's, from a checkout; a server without them is whole
 PARTS = ("ledger", "shard", "edge")  # in starting order; stopped the other way round
 BACKOFF_S, BACKOFF_MAX_S = 0.2, 10.0
 STEADY_S = 30.0  # a child that lived so long starts again without waiting
@@ -68,10 +70,11 @@ def check_ports(config: Config) -> None:
 
 
 class Child:
-    """One of the three processes: started, watched, started again."""
+    """A process of ours: started, watched, started again. `words` are what follows the interpreter."""
 
-    def __init__(self, name: str, config: Config) -> None:
+    def __init__(self, name: str, config: Config, words: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.words = words or ("-m", "server", name)
         self.data = Path(config.data)
         self.process: asyncio.subprocess.Process | None = None
         self.pause_s = BACKOFF_S / 2
@@ -84,7 +87,7 @@ class Child:
         forget_ready(self.data, self.name)
         self.starts += 1
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "server", self.name, "--supervised",
+            sys.executable, *self.words, "--supervised",
             stdin=asyncio.subprocess.PIPE, env=self._environment, start_new_session=True,
         )  # fmt: skip
 
@@ -111,6 +114,9 @@ class Supervisor:
         self.config = config
         self.data = Path(config.data)
         self.children = {name: Child(name, config) for name in PARTS}
+        if config.demo and config.demo_bots and find_spec("tools") is not None:
+            words = ("-m", "tools.wardround", "--data", config.data, "--bots", str(config.demo_bots))
+            self.children[BOTS] = Child(BOTS, config, words)
         self.status = 0
         self._stopping = asyncio.Event()
 
@@ -147,6 +153,8 @@ class Supervisor:
             if back is not None:
                 back.cancel()
             if self._stopping.is_set():
+                return
+            if status == USAGE_STATUS and child.name == BOTS:
                 return
             if status == USAGE_STATUS:
                 self.status = USAGE_STATUS
