@@ -83,6 +83,7 @@ class Recorder:
         self._asked_chains: set[bytes] = set()
         self._boot = b""
         self._moved: list[bytes] = []
+        self._found: list[bytes] = []
 
     @property
     def up(self) -> bool:
@@ -264,6 +265,7 @@ class Recorder:
                     self._learn(answer.patient, Head(answer.next_seq, answer.prev))
                 case KeyIs():
                     self.kids[answer.actor] = answer.index
+                    self._found.append(answer.actor)
                 case StatusIs():
                     self._status(answer)
         return commands
@@ -272,6 +274,11 @@ class Recorder:
         """Patients whose chain has a new head since last asked, in the order they moved."""
         moved, self._moved = list(dict.fromkeys(self._moved)), []
         return moved
+
+    def found(self) -> set[bytes]:
+        """Fingerprints of keys that the ledger told about since last asked."""
+        found, self._found = set(self._found), []
+        return found
 
     def _learn(self, patient: bytes, head: Head) -> None:
         self.heads[patient] = head

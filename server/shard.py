@@ -26,6 +26,7 @@ from server.world.commands import (
 from server.world.events import (
     BedAccess,
     BedChain,
+    Enrolled,
     Event,
     Redeemed,
     Refused,
@@ -158,11 +159,20 @@ class Shard:
         if self.recorder.vkey != self._told_vkey:
             self._told_vkey = self.recorder.vkey
             self.guests.say_all(self.guests, Notice("log", "key", self._told_vkey))
+        if found := self.recorder.found():
+            self._tell_keys(found)
         for patient in self.recorder.moved():
             bed = self.world.bed_of(patient)
             for guest in self.guests:
                 if bed is not None and bed in guest.beds:
                     self._tell_chain(guest, bed)
+
+    def _tell_keys(self, found: set[bytes]) -> None:
+        """Whoever came in before the ledger had said which entry their key is, learns it now."""
+        for guest in self.guests:
+            kid = self.recorder.kids.get(guest.newcomer.person, -1)
+            if guest.newcomer.person in found and kid >= 0:
+                self.guests.say(guest, Enrolled(0, kid, b""))
 
     def _ledger_notice(self) -> Notice:
         if self.recorder.up:

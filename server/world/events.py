@@ -200,7 +200,7 @@ class Care(Wire, tag=111):
 
 
 class Enrolled(Wire, tag=112):
-    """To the asker: their key is entry `index` of the log."""
+    """To whom the key is: it is entry `index` of the log. `proof` is empty (and `seq` may be 0) if it was so before."""
 
     seq: int
     index: int
