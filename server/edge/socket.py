@@ -41,18 +41,21 @@ async def serve(request: web.Request, exchange: Exchange, allowed: tuple[str, ..
         return no
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,), heartbeat=HEARTBEAT_S, timeout=CLOSE_S, compress=False,
-        max_msg_size=exchange.limits.frame_bytes_max, decode_text=False,
+        max_msg_size=exchange.limits.frame_bytes_max, decode_text=False, autoclose=False,
     )  # fmt: skip
     await socket.prepare(request)
     transport = request.transport
     if transport is None or not exchange.linked:
         await socket.close(code=RESTART, message=b"restart")
         return socket
-    conn = exchange.enter(Browser(cast(asyncio.WriteTransport, transport)))
+    browser = Browser(cast(asyncio.WriteTransport, transport))
+    conn = exchange.enter(browser)
     try:
         await _listen(socket, conn, exchange)
     finally:
         exchange.leave(conn)
+    if browser.ending:
+        transport.close()  # our Close frame went out before: a second one would be a fault
     return socket
 
 
