@@ -136,7 +136,7 @@ export class Placing {
     this.kid = message.index;
     const entry = this.enrolling?.entry;
     this.enrolling = null;
-    const fault = entry === undefined ? "" : await this.faultOf(entry, message.proof, message.index);
+    const fault = entry === undefined || message.proof.length === 0 ? "" : await this.faultOf(entry, message.proof, message.index);
     for (const job of this.jobs.filter((each) => each.placement.stage === "enrolling")) {
       if (fault !== "") this.end(job, "not-verified", `the enrolment of your key: ${fault}`);
       else {
