@@ -1,6 +1,6 @@
 """One question to the shard of this machine over its edge link, for the command line. Blocks until answered.
 
-Owns its socket for the time of the question. Who may open the run directory may ask; what is asked carries its own token.
+Owns its socket for the time of the question. Who may open the run directory may ask; a question carries its own token.
 """
 
 import os

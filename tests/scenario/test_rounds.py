@@ -156,7 +156,7 @@ def test_with_the_ledger_away_orders_are_refused_and_everything_else_goes_on(sta
 
 
 def test_a_student_sees_what_the_ward_shows_students_and_orders_nothing(stage):
-    doc, bed = at_the_bed(stage)
+    _, bed = at_the_bed(stage)
     sam = stage.connect("sam", "student", "ward")
     stage.tick(30)
     sam.kid = 0
@@ -175,8 +175,10 @@ def test_a_wrongly_signed_order_is_refused_and_not_recorded(stage, wrong):
     sealed = seal_content(content + (b" " if wrong == "commit" else b""), key, nonce, salt)
     chain, access = doc.chains[bed], doc.access[bed]
     other = Ed25519PrivateKey.generate()
+    actor = bytes(16) if wrong == "actor" else doc.person
+    patient = bytes(16) if wrong == "patient" else access.patient
     entry = Entry(
-        "order", 1, 1, bytes(16) if wrong == "actor" else doc.person, bytes(16) if wrong == "patient" else access.patient,
+        "order", 1, 1, actor, patient,
         chain.patient_seq, chain.prev, commit=sealed.commit, ct_hash=sealed.ct_hash,
     )  # fmt: skip
     signed = sign(entry, other if wrong == "signature" else doc.key, doc.kid + (wrong == "kid"))
