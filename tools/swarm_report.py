@@ -50,11 +50,14 @@ def delivered(got_ns: Longs) -> Floats:
 
 
 def schedule_ns(got_ns: Longs, tick_hz: int) -> Floats:
-    """(ticks,) when each tick was due: the schedule that no delivery is ahead of, of drift-free ticks."""
+    """(ticks,) when each tick was due, from the fastest deliveries: no snapshot came before its tick was due.
+
+    Ticks are drift-free, and a schedule that slips only moves on; so a tick's due time is bound by the earliest of all
+    later deliveries, each less the ticks between.
+    """
     first = np.where(got_ns > 0, got_ns, np.iinfo(np.int64).max).min(axis=0).astype(np.float64)
     steps = np.arange(got_ns.shape[1]) * (1e9 / tick_hz)
-    known = (got_ns > 0).any(axis=0)
-    start = (first - steps)[known].min() if known.any() else 0.0
+    start = np.minimum.accumulate((first - steps)[::-1])[::-1]
     return np.asarray(start + steps, np.float64)
 
 
