@@ -57,6 +57,7 @@ class House {
   private samples: ReadonlyMap<number, Sample> = new Map();
   private chance: Chance | null = null;
   private behind = false;
+  private removal = ""; // why one was sent away
   private frames = 0;
   private timer = 0;
   private lastMs = performance.now();
@@ -74,7 +75,7 @@ class House {
       message: (message) => this.message(message),
       frame: (frame) => this.frame(frame),
       state: (state) => this.connection(state),
-      over: (_code, text) => this.end(text),
+      over: (_code, text) => this.end(this.removal || text),
     });
     this.placing = this.makePlacing(identity);
     this.deeds = this.makeDeeds();
@@ -202,7 +203,7 @@ class House {
     if (message.kind === "room") this.roomEntered(before);
     if (message.kind === "refused" && message.code !== "chain-moved") this.shell.toast(message.text, true);
     if (message.kind === "offered") this.shell.toast(`${this.model.nameOf(message.by)} holds out the ${this.model.thingName(message.thing)} to you: press E to take it.`);
-    if (message.kind === "removed") this.end(`You were ${message.act === "ban" ? "banned from this house" : "removed from the room"}${message.reason === "" ? "." : `: ${message.reason}`}`);
+    if (message.kind === "removed") this.removal = `You were ${message.act === "ban" ? "banned from this house" : "removed from the room"}${message.reason === "" ? "." : `: ${message.reason}`}`;
   }
 
   private welcome(message: Of<"welcome">): void {

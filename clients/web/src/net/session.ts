@@ -14,6 +14,7 @@ const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 5_000;
 const PING_EVERY_MS = 2_000;
 const SILENCE_MAX_MS = 12_000;
+const CLOSE_AFTER_MS = 2_000; // the server closes first; two closes at once are a fault to some browsers
 const RESUME_AT = "asclepion.resume";
 
 /** Where the session stands. */
@@ -227,7 +228,7 @@ export class Session {
     window.clearTimeout(this.retry);
     const socket = this.socket;
     this.socket = null;
-    socket?.close();
+    if (socket !== null) window.setTimeout(() => socket.close(), CLOSE_AFTER_MS);
   }
 
   private ping(): void {
