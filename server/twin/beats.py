@@ -184,7 +184,7 @@ def breaths(wave: Wave, rate_hz: int, swing_min: float) -> Breaths:
     since = (len(wave) - 1 - ends[-1] if ends else len(wave)) / rate_hz
     gaps = np.diff(ends) / rate_hz
     kept = gaps[(gaps > BREATH_S[0]) & (gaps < BREATH_S[1])][-6:]
-    return Breaths(float(60.0 / kept.mean()) if len(kept) >= 2 else None, crests[-6:], since)
+    return Breaths(float(60.0 / kept.mean()) if len(kept) else None, crests[-6:], since)
 
 
 def _swings(wave: Wave, lower: float, upper: float) -> tuple[list[int], list[float]]:

@@ -18,6 +18,7 @@ PR = 0.12  # s per sqrt(s): atria before ventricles
 SYSTOLE = 0.30  # s per sqrt(s): ventricles from onset to peak elastance; relaxation takes half as long
 ATRIAL = 0.20  # s per sqrt(s)
 PER_SYSTOLE, PER_ATRIAL = 1.0 / SYSTOLE, 1.0 / ATRIAL
+DRAIN_PER_S = 20.0
 CATHETER_W = 94.2  # rad/s: 15 Hz natural frequency
 CATHETER_Z = 0.6  # damping, Gardner 1981 (Anesthesiology 54:227)
 
@@ -37,12 +38,22 @@ def ventricle(volume: float, onset: float, elastance: float, v0: float, diastoli
 
 @njit(inline="always")
 def venous_pressure(volume: float, scale: float, v0: float, ivm: float) -> float:
-    """mmHg: 1/C at the unstressed volume, stiffening without bound towards the limits (rational for Heldt's arctan).
-
-    `ivm` is one over the distension limit, `scale` the limit over the compliance.
+    """mmHg: 1/C at the unstressed volume, stiffening towards the limit (rational for Heldt's arctan); suction when
+    collapsed stays above half the scale. `ivm` is one over the distension limit, `scale` the limit over the compliance.
     """
-    u = clamp((volume - v0) * ivm, -0.97, 0.97)
-    return scale * u / (1.0 - u * u)
+    u = smaller((volume - v0) * ivm, 0.97)
+    full = ramp(u)
+    slack = u - full
+    return scale * (full / (1.0 - full * full) + slack / (1.0 - 2.0 * slack))
+
+
+@njit(inline="always")
+def flow(wanted: float, source: float, sink: float) -> float:
+    """The flow wanted from one volume to another, mL/s; no compartment gives more than 20 times its volume a second.
+
+    Far above any real flow; it keeps volumes positive when a heart or vein runs empty, whatever the pressures say.
+    """
+    return clamp(wanted, -DRAIN_PER_S * sink, DRAIN_PER_S * source)
 
 
 @njit(inline="always")
@@ -69,17 +80,18 @@ def circulation_step(x: Block, i: int, dt_s: float) -> None:
     p_vc = p_th + x[r.E_VC * W + i] * (v_vc - x[r.V0_VC * W + i])
     p_pa = p_th + x[r.E_PA * W + i] * (v_pa - x[r.V0_PA * W + i])
     p_pv = p_th + x[r.E_PV * W + i] * (v_pv - x[r.V0_PV * W + i])
-    q_mv = ramp(p_la - p_lv) * x[r.G_MV * W + i]
-    q_av = ramp(p_lv - p_ao) * x[r.G_AV * W + i]
-    q_tv = ramp(p_ra - p_rv) * x[r.G_TV * W + i]
-    q_rv = ramp(p_rv - p_pa) * x[r.G_PVAL * W + i]
+    q_mv = flow(ramp(p_la - p_lv) * x[r.G_MV * W + i], v_la, v_lv)
+    q_av = flow(ramp(p_lv - p_ao) * x[r.G_AV * W + i], v_lv, v_ao)
+    q_tv = flow(ramp(p_ra - p_rv) * x[r.G_TV * W + i], v_ra, v_rv)
+    q_rv = flow(ramp(p_rv - p_pa) * x[r.G_PVAL * W + i], v_rv, v_pa)
     q_ao = x[r.Q_AO * W + i]
     q_ao += dt_s * x[r.IL_AO * W + i] * (p_ao - p_ar - x[r.R_AO * W + i] * q_ao)
-    q_sys = (p_ar - p_vp) * x[r.G_SYS_NOW * W + i]
-    q_vp = (p_vp - p_vc) * x[r.G_VP * W + i]
-    q_vc = (p_vc - p_ra) * x[r.G_VC * W + i]
-    q_pul = (p_pa - p_pv) * x[r.G_PUL * W + i]
-    q_la = (p_pv - p_la) * x[r.G_LA * W + i]
+    q_ao = flow(q_ao, v_ao, v_ar)
+    q_sys = flow((p_ar - p_vp) * x[r.G_SYS_NOW * W + i], v_ar, v_vp)
+    q_vp = flow((p_vp - p_vc) * x[r.G_VP * W + i], v_vp, v_vc)
+    q_vc = flow((p_vc - p_ra) * x[r.G_VC * W + i], v_vc, v_ra)
+    q_pul = flow((p_pa - p_pv) * x[r.G_PUL * W + i], v_pa, v_pv)
+    q_la = flow((p_pv - p_la) * x[r.G_LA * W + i], v_pv, v_la)
     x[r.V_LV * W + i] = v_lv + dt_s * (q_mv - q_av)
     x[r.V_RV * W + i] = v_rv + dt_s * (q_tv - q_rv)
     x[r.V_LA * W + i] = v_la + dt_s * (q_la - q_mv)

@@ -41,7 +41,9 @@ def fluids_step(x: Block, i: int) -> None:
     tissue = (x[r.V_ISF * W + i] - x[r.V_ISF0 * W + i]) / x[r.C_ISF * W + i]
     refill = x[r.KF * W + i] * (x[r.PC0 * W + i] - cap + tissue + oncotic)
     room = 0.02 * (plasma - 200.0)
-    refill = clamp(refill, -ramp(room), 0.001 * x[r.V_ISF * W + i])
+    filled = clamp((x[r.V_VP * W + i] - 50.0) / 200.0, 0.0, 1.0)
+    bleed *= filled
+    refill = clamp(refill, -ramp(room) * filled, 0.001 * x[r.V_ISF * W + i])
     fluid = x[r.IN_FLUID * W + i]
     x[r.Q_EXT * W + i] = fluid - bleed + refill
     x[r.V_ISF * W + i] -= refill
