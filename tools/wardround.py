@@ -125,7 +125,8 @@ def _stop_with_parent() -> None:
     """A supervised process ends when its standard input does."""
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):  # not sys.stdin, whose lock a daemon thread must not hold at the end
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
