@@ -4,6 +4,7 @@ Owns limits, priorities (IEC 60601-1-8: high needs an answer at once, medium a p
 Evaluated once a second. A number that is missing raises nothing and ends nothing by itself except its own condition.
 """
 
+from functools import cache
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -27,6 +28,7 @@ class Rule(NamedTuple):
     priority: Priority = "medium"  # of the first limit
 
 
+@cache
 def rules_for(age_y: int) -> tuple[Rule, ...]:
     """Limits for that age (bands as in paediatric early warning charts; adults as usual defaults of monitors)."""
     band = next(band for limit, band in _BANDS if age_y <= limit)
@@ -34,13 +36,13 @@ def rules_for(age_y: int) -> tuple[Rule, ...]:
     return (
         Rule("asystole", "hr", False, 1, 1, 0, 1, "no heart beat", "high"),
         Rule("apnoea", "apnoea_s", True, 20, 20, 0, 1, "no breath for 20 s", "high"),
-        Rule("hr-low", "hr", False, low_hr, low_hr - 10, 2, 5, "heart rate low"),
+        Rule("hr-low", "beating", False, low_hr, low_hr - 10, 2, 5, "heart rate low"),
         Rule("hr-high", "hr", True, high_hr, high_hr + 20, 2, 5, "heart rate high"),
         Rule("map-low", "map", False, low_map, low_map - 15, 2, 5, "mean pressure low"),
         Rule("sap-low", "sap", False, low_sap, low_sap - 20, 3, 5, "systolic pressure low"),
         Rule("sap-high", "sap", True, high_sap, high_sap + 30, 3, 10, "systolic pressure high"),
         Rule("spo2-low", "spo2", False, 90, 85, 1, 5, "oxygen saturation low"),
-        Rule("rr-low", "rr", False, low_rr, None, 1, 10, "breathing slow"),
+        Rule("rr-low", "breathing", False, low_rr, None, 1, 10, "breathing slow"),
         Rule("rr-high", "rr", True, high_rr, None, 1, 10, "breathing fast"),
         Rule("etco2-low", "etco2", False, 25, None, 1, 10, "end-tidal CO2 low", "low"),
         Rule("etco2-high", "etco2", True, 55, None, 1, 10, "end-tidal CO2 high"),
@@ -72,13 +74,15 @@ class Alarms(Struct):
     age_y: int
     latches: dict[str, Latch] = {}
 
-    def update(self, values: dict[str, float | None]) -> bool:
-        """A second has passed. `values` has a value or None for every rule's name. True if what is shown changed."""
-        before = self.rows()
+    def update(self, values: dict[str, float | None]) -> None:
+        """A second has passed. `values` has hr, rr, map, sap, spo2, etco2, apnoea_s and silent_s, or None.
+
+        No beat and no breath are alarms of their own, not also low rates.
+        """
+        judged = values | {"beating": values["hr"] or None, "breathing": values["rr"] or None}
         for rule in rules_for(self.age_y):
             latch = self.latches.setdefault(rule.code, Latch())
-            _judge(rule, latch, values[rule.name])
-        return self.rows() != before
+            _judge(rule, latch, judged[rule.name])
 
     def acknowledge(self, code: str, by: str) -> bool:
         """False if no such alarm is shown."""
@@ -97,11 +101,10 @@ class Alarms(Struct):
 
     def rows(self) -> tuple[AlarmRow, ...]:
         """What is shown: most urgent first, then in the order of the rules."""
-        texts = {rule.code: rule.text for rule in rules_for(self.age_y)}
         shown = [
-            AlarmRow(code, latch.priority, texts[code], latch.active, latch.acked_by)
-            for code, latch in self.latches.items()
-            if latch.shown
+            AlarmRow(rule.code, latch.priority, rule.text, latch.active, latch.acked_by)
+            for rule in rules_for(self.age_y)
+            if (latch := self.latches.get(rule.code)) is not None and latch.shown
         ]
         return tuple(sorted(shown, key=lambda row: -RANK[row.priority]))
 

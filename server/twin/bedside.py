@@ -95,11 +95,11 @@ class Bedside:
         """Advance all beds to `tick`; what to show, in bed order."""
         until = tick * SECOND // self._tick_hz
         self._pending = np.concatenate((self._pending, self._twins.advance(until)), axis=2)
-        second = tick // self._tick_hz != (tick - 1) // self._tick_hz
         sends = tick * self._waves_hz // self._tick_hz != (tick - 1) * self._waves_hz // self._tick_hz
         out: list[BedOut] = []
         for bed in range(len(self._ages)):
             self._end_silent(bed, tick)
+            second = self._is_second(bed, tick)
             if sends:
                 out.extend(BedOut(bed, frame) for frame in self._frames(bed))
             if second or self._changed[bed]:
@@ -110,6 +110,11 @@ class Bedside:
             self._wave_sample = until
         self._tick = tick
         return out
+
+    def _is_second(self, bed: int, tick: int) -> bool:
+        """Does a second of this bed end with this tick? Beds take turns, so that no tick pays for all."""
+        turn = tick + bed * self._tick_hz // len(self._ages)
+        return turn // self._tick_hz != (turn - 1) // self._tick_hz
 
     def _end_silent(self, bed: int, tick: int) -> None:
         feed = self._feeds[bed]

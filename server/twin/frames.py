@@ -24,5 +24,5 @@ def wave_frame(bed: int, source: int, first: int, rate_hz: int, waves: Sequence[
     parts = [HEADER.pack(KIND, bed, source, len(waves), first & 0xFFFFFFFF, rate_hz, samples)]
     for name, values in waves:
         parts.append(bytes((CHANNELS[name],)))
-        parts.append(values.astype("<i2").tobytes())
+        parts.append(values.astype("<i2", copy=False).tobytes())
     return b"".join(parts)

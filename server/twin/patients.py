@@ -71,7 +71,7 @@ CONDITIONS: Final[dict[str, dict[str, float]]] = {
     },
     "hypovolaemia": {"blood": 0.82},
     "copd": {
-        "r_rs": 3.2, "e_rs": 0.8, "frc": 1.4, "shunt": 5.5, "vd3": 1.3, "paco2_0": 1.14, "g_central": 0.5,
+        "r_rs": 3.2, "e_rs": 0.8, "frc": 1.4, "shunt": 5.5, "vd3": 1.3, "paco2_0": 1.14, "g_central": 0.5, "pmus_gain": 1.6,
         "rr0": 1.2,
     },
 }  # fmt: skip
