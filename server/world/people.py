@@ -126,6 +126,7 @@ def resume(t: Tables, client: int, asked: Resume) -> None:
     who = t.residents.get(client)
     if who is None:
         raise Refusal("seat-gone", "that seat is not held any more: join again")
+    assert t.resumes.get(asked.resume_hash, client) == client, "the shard makes every secret anew"
     del t.resumes[who.resume_hash]
     who.resume_hash = asked.resume_hash
     t.resumes[who.resume_hash] = client

@@ -19,10 +19,13 @@ from server.world.plan import free
 from server.world.policy import may, must_wait
 from server.world.world import World
 
-LIMITS = Limits(avatars_max=6, seat_hold_s=0.5, waiting_max=2, invites_max=3, bans_max=2, pending_orders_max=2)
+LIMITS = Limits(
+    avatars_max=6, teleport_mm_max=30_000, seat_hold_s=0.5, waiting_max=2, invites_max=3, bans_max=2,
+    pending_orders_max=2,
+)  # fmt: skip
 NOW_S = 1_800_000_000
 NUMBERS = st.integers(0, 7)
-who, seqs = st.integers(1, 9), st.integers(0, 2**32 - 1)
+who, seqs = st.integers(1, 7), st.integers(0, 2**32 - 1)
 slugs = st.sampled_from(["hall", "side", "clinic", "attic"])
 handles = st.builds(lambda generation, slot: generation << 12 | slot, st.integers(1, 3), st.integers(0, 6))
 hands, codes = st.integers(0, 1), st.sampled_from("abcd")
@@ -44,6 +47,18 @@ asked = st.one_of(
     st.builds(c.AckAlarm, seqs, st.integers(0, 2), st.just("hr-low")),
     st.builds(c.EnrolSigned, seqs, st.binary(min_size=1, max_size=1), st.just(b"entry")),
 )
+DEEDS = {  # by room: where to stand, and what can be done there
+    0: [((-3250, 0), [lambda s, h, o: c.Go(s, "hall")]), ((0, 0), [lambda s, h, o: c.Admit(s, o, True)])],
+    1: [
+        ((0, -4250), [lambda s, h, o: c.Go(s, "side")]),
+        ((4250, 0), [lambda s, h, o: c.Go(s, "clinic")]),
+        ((-3250, 3500), [lambda s, h, o: c.Sit(s, h)]),
+        ((0, 2000), [lambda s, h, o: c.Grab(s, 1 << 12 | h, h), lambda s, h, o: c.Offer(s, h, o)]),
+        ((0, 2000), [lambda s, h, o: c.Grab(s, 1 << 12 | h, 1 - h)]),
+        ((2900, -2000), [lambda s, h, o: c.Release(s, h)]),
+    ],
+    2: [((0, 3250), [lambda s, h, o: c.Go(s, "hall")]), ((1000, 0), [lambda s, h, o: c.Release(s, h)])],
+}
 
 
 class Anything(RuleBasedStateMachine):
@@ -96,11 +111,16 @@ class Anything(RuleBasedStateMachine):
 
     @precondition(lambda self: self.stage.world.clients())
     @rule(data=st.data())
-    def stand_where_it_matters(self, data):
-        """To a door, a seat or a thing, by whatever jumps it takes."""
-        client = data.draw(st.sampled_from(self.stage.world.clients()))
-        x, z = data.draw(st.sampled_from([(0, -4250), (4250, 0), (-3250, 3500), (0, 2000), (-3250, 0), (0, 3250)]))
-        self.step(Command(client, 1, c.Teleport(1, x, z)))
+    def do_what_works(self, data):
+        """Go where something can be done and do it: doors, seats, things, people."""
+        world = self.stage.world
+        client = data.draw(st.sampled_from(world.clients()))
+        others = [world.handle(world.slot_of(other)) for other in world.clients()]
+        (x, z), deeds = data.draw(st.sampled_from(DEEDS[world.room_of(client)]))
+        other = data.draw(st.sampled_from(others))
+        hand = data.draw(hands)
+        asks = [c.Stand(1), c.Teleport(1, x, z), *(deed(1, hand, other) for deed in deeds)]
+        self.step(*(Command(client, 1, body) for body in asks))
 
     @rule(
         client=who, wish=st.tuples(st.integers(-3000, 3000), st.integers(-3000, 3000)), flags=st.integers(0, 255),
