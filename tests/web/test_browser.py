@@ -130,10 +130,37 @@ def test_a_receipt_of_a_log_with_another_key_is_not_believed(visitor):
     assert ada.state["receipts"][0]["stage"] == "not-verified"
 
 
-def test_a_patient_may_not_order(visitor):
-    ben = visitor("Ben").enter("patient")
-    ben.panel("Orders")
-    assert ben.page.get_by_role("button", name="Sign and order").count() == 0
+def test_a_student_sees_the_monitor_but_may_not_order(visitor):
+    sam = visitor("Sam").enter("student")
+    sam.go_to_ward()
+    sam.until("s.beds.length === 4 && s.beds.every((bed) => bed.open && bed.hr !== null && !bed.orders)")
+    sam.panel("Orders")
+    sam.page.get_by_text("Your role cannot order here").wait_for()
+    assert sam.page.get_by_role("button", name="Sign and order").count() == 0
+
+
+def test_who_waits_is_let_in_by_who_is_inside(visitor):
+    ada, ben = visitor("Ada").enter("clinician"), visitor("Ben").enter("patient")
+    for each in (ada, ben):
+        each.panel("Places")
+        each.page.get_by_role("button", name="Go to Consult").click()
+    ada.until("s.room === 'consult'")
+    ben.page.get_by_text("You wait to be let into Consult").wait_for()
+    ada.panel("People")
+    ada.page.get_by_role("button", name="Admit Ben").click()
+    ben.until("s.room === 'consult' && who('Ada')?.shown")
+    ada.until("who('Ben')?.shown && s.waiting.length === 0")
+
+
+def test_an_invite_made_in_the_room_opens_it(visitor, house):
+    ada = visitor("Ada").enter("clinician")
+    ada.panel("People")
+    ada.page.get_by_label("Role of the invited").select_option("carer")
+    ada.page.get_by_role("button", name="Make an invite link").click()
+    field = ada.page.get_by_label("Invite link for a carer")
+    house.links["invited"] = field.input_value()
+    cleo = visitor("Cleo").enter("invited")
+    assert (cleo.state["room"], cleo.state["role"]) == ("lobby", "carer")
 
 
 def test_a_clinician_mutes_and_removes(visitor):

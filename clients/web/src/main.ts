@@ -29,6 +29,8 @@ const PANELS_EVERY_MS = 150;
 const SPEAK_MS = 2_500; // the ring of somebody who has just written
 const STEP_MAX_S = 0.1;
 const TICK_MS = 1000 / 30; // until Welcome says
+const RELAX_AFTER = 90; // frames, then a slow machine is spared shadows
+const RELAX_FPS = 20;
 const LINK_AT = "asclepion.link";
 
 const app = document.getElementById("app")!;
@@ -63,7 +65,8 @@ class House {
   private lastMs = performance.now();
   private panelsMs = 0;
   private peopleVersion = -1;
-  private fps = 0;
+  private fps = 30;
+  private frameCount = 0;
   private decodeMs = 0;
 
   constructor(
@@ -304,6 +307,8 @@ class House {
       if (this.stage === null || this.shell.isFlat) return;
       const dt = this.step(nowMs);
       this.fps += 0.05 * (1 / Math.max(dt, 0.001) - this.fps);
+      this.frameCount += 1;
+      if (this.frameCount === RELAX_AFTER && this.fps < RELAX_FPS) this.stage.relax();
       this.draw(dt, nowMs);
     });
   }

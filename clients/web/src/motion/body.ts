@@ -16,7 +16,6 @@ export interface Doing {
   pointing: boolean;
   speaking: boolean;
   holds: readonly [boolean, boolean]; // left, right
-  reach: readonly [number, number, number] | null; // where the right hand is wanted, relative to the head, world axes
   seconds: number;
 }
 
@@ -32,7 +31,6 @@ function handAt(side: -1 | 1, doing: Doing): Triple {
   const { pitch, yaw } = doing;
   const walking = Math.hypot(...doing.wish) > 100;
   const swing = walking ? side * 90 * Math.sin(doing.seconds * 7) : 0;
-  if (side > 0 && doing.reach !== null) return [...doing.reach];
   if (side > 0 && doing.pointing) return turned([190, -180 + 420 * Math.sin(pitch), -430 * Math.cos(pitch)], yaw);
   if (side > 0 && doing.raised) return turned([250, 260, -60], yaw);
   if (doing.holds[side < 0 ? 0 : 1]) return turned([side * 190, -400, -330], yaw);

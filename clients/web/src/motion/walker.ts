@@ -142,7 +142,7 @@ export class Walker {
 
   private doing(nowMs: number, holds: [boolean, boolean]): Doing {
     const { yaw, pitch } = this.look;
-    return { yaw, pitch, eyes: EYES_MM, wish: this.wish, raised: this.raised, pointing: this.pointing, speaking: nowMs < this.speakingUntilMs, holds, reach: null, seconds: nowMs / 1000 };
+    return { yaw, pitch, eyes: EYES_MM, wish: this.wish, raised: this.raised, pointing: this.pointing, speaking: nowMs < this.speakingUntilMs, holds, seconds: nowMs / 1000 };
   }
 
   private *others(): Generator<Place> {

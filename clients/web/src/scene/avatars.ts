@@ -17,6 +17,8 @@ const SKIN = [0xf2d3bd, 0xe3b48f, 0xc68c63, 0x9a6642, 0x6d452c];
 const HAIR = [0x2b211c, 0x4a3426, 0x7a5a3a, 0xb08a56, 0x8d8d92, 0x5c2e22];
 const GREY = new Color(0x9aa3a8);
 const RAY_M = 5;
+const LABEL_M = 0.21;
+const NEAR_M = 4;
 
 type Part = "torso" | "collar" | "head" | "hair" | "eye" | "arm" | "shoulder" | "hand" | "foot" | "badge" | "ring" | "ray";
 const COPIES: Readonly<Record<Part, number>> = { torso: 1, collar: 1, head: 1, hair: 1, eye: 2, arm: 2, shoulder: 2, hand: 2, foot: 2, badge: 1, ring: 1, ray: 1 };
@@ -66,14 +68,15 @@ export class Avatars {
   }
 
   /** Draws the samples; one's own is left out unless seen from behind, and never labelled. `seconds` drives the ring's slow pulse. */
-  draw(samples: ReadonlyMap<number, Sample>, own: number, behind: boolean, seconds: number, calm: boolean): void {
+  draw(samples: ReadonlyMap<number, Sample>, own: number, eye: { x: number; z: number; behind: boolean }, seconds: number, calm: boolean): void {
     for (const part of this.parts.keys()) this.counts.set(part, 0);
     for (const look of this.looks.values()) look.label.visible = false;
     for (const sample of samples.values()) {
       const look = this.looks.get(sample.slot);
-      if (look === undefined || (sample.slot === own && !behind)) continue;
+      if (look === undefined || (sample.slot === own && !eye.behind)) continue;
       this.person(sample, look, seconds, calm);
       look.label.visible = sample.slot !== own;
+      sizeLabel(look.label, Math.hypot(look.label.position.x - eye.x, look.label.position.z - eye.z));
     }
     for (const [part, mesh] of this.parts) {
       mesh.count = this.counts.get(part)!;
@@ -181,10 +184,10 @@ export class Avatars {
     if (`${person.name}\n${line}` !== look.shown) {
       look.shown = `${person.name}\n${line}`;
       disposeLabel(look.label);
-      look.label = makeSprite({ title: person.name, line, icon: (flags & RAISED) !== 0 ? "\u270b" : ROLES[person.role].icon, color: ROLES[person.role].css }, 0.21);
+      look.label = makeSprite({ title: person.name, line, icon: (flags & RAISED) !== 0 ? "\u2191" : ROLES[person.role].icon, color: ROLES[person.role].css }, LABEL_M);
       this.group.add(look.label);
     }
-    look.label.position.set(x, y + 0.33, z);
+    look.label.position.set(x, y + 0.31, z);
   }
 
   private put(part: Part, place: Vector3, rotation: Quaternion, scale: Vector3, color: Color): void {
@@ -202,6 +205,12 @@ const EYE = new Color(0x1d2426);
 const RAY = new Color(0x37e0bd);
 const SPEAK = new Color(0x2fd6a8);
 const spot = new Vector3();
+
+/** Cards keep a readable size on the screen: smaller by so much as one is nearer, a little larger from afar. */
+function sizeLabel(label: Sprite, metres: number): void {
+  const height = LABEL_M * Math.max(0.28, metres < NEAR_M ? metres / NEAR_M : Math.min(2, 1 + (metres - NEAR_M) / 12));
+  label.scale.set((label.scale.x / label.scale.y) * height, height, 1);
+}
 
 /** A point beside and before a body that looks along `yaw`. */
 function local(x: number, y: number, z: number, right: number, back: number, yaw: number): Vector3 {

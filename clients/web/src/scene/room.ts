@@ -3,9 +3,9 @@
 import { type BufferGeometry, Group, Mesh, MeshBasicMaterial, PlaneGeometry, type Material } from "three";
 import { furnish, placeDevice } from "./furniture";
 import { makeSign } from "./labels";
-import { type Door, type Layout, radians, wallBox } from "./layout";
+import { type Box, type Door, type Layout, radians, wallBox } from "./layout";
 import { Mesher } from "./mesher";
-import { floorTexture, glowing, lit, PALETTES, type Palette, type Quality, windowTexture } from "./surfaces";
+import { floorTexture, glowing, lit, PALETTES, type Palette, type Quality, screenTexture, windowTexture } from "./surfaces";
 
 const DOOR_HEIGHT = 2.1;
 const WALL_DEPTH = 0.12;
@@ -30,6 +30,7 @@ export class RoomScene {
     this.makeLamps();
     layout.door.forEach((door) => this.makeDoor(door, titleOf(door.to)));
     layout.box.forEach((box) => furnish(this.solid, this.bright, box, this.palette));
+    layout.box.filter((box) => box.kind === "screen").forEach((box) => this.makePicture(box));
     layout.device.filter((device) => device.kind !== "monitor").forEach((device) => placeDevice(this.solid, this.bright, device, this.palette));
     this.flush();
   }
@@ -120,6 +121,22 @@ export class RoomScene {
       this.solid.box(0xffffff, [0, (side * tall) / 2, 0.03], [wide + 0.07, 0.07, 0.08]);
     }
     this.solid.box(0xffffff, [0, 0, 0.03], [0.05, tall, 0.05]).soft(this.palette.trim, [0, -tall / 2 - 0.05, 0.1], [wide + 0.25, 0.04, 0.24], 0.015);
+  }
+
+  /** What a screen shows, on both its sides. */
+  private makePicture({ at, size_m: [sizeX, height, sizeZ] }: Box): void {
+    const along = sizeX >= sizeZ;
+    const [wide, deep] = along ? [sizeX, sizeZ] : [sizeZ, sizeX];
+    const map = screenTexture(this.layout.title, wide / height);
+    const material = new MeshBasicMaterial({ map, toneMapped: false });
+    this.owned.push(map);
+    for (const side of [0, 1]) {
+      const yaw = (along ? 0 : Math.PI / 2) + side * Math.PI;
+      const mesh = this.add(new PlaneGeometry(wide - 0.08, height - 0.1), material, "none")!;
+      const out = deep / 2 + 0.007;
+      mesh.position.set(at[0] + Math.sin(yaw) * out, height / 2, at[1] + Math.cos(yaw) * out);
+      mesh.rotation.y = yaw;
+    }
   }
 
   private nearDoor([x, z]: [number, number], within: number): boolean {

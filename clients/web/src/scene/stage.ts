@@ -61,6 +61,7 @@ export class Stage {
   private readonly sky: HemisphereLight;
   private readonly caster = new Raycaster();
   private parts: Parts | null = null;
+  private relaxed = false;
   private size: [number, number, number] = [1, 1, 1];
 
   constructor(
@@ -109,7 +110,7 @@ export class Stage {
   draw(frame: Frame): void {
     if (this.parts === null) return;
     this.look(frame.eye);
-    this.parts.avatars.draw(frame.samples, frame.own, frame.eye.behind, frame.seconds, frame.calm);
+    this.parts.avatars.draw(frame.samples, frame.own, frame.eye, frame.seconds, frame.calm);
     this.parts.things.draw(frame.things, frame.samples);
     this.parts.beds.update(frame.dt, frame.seconds, frame.eye, frame.monitor);
     this.renderer.render(this.scene, this.camera);
@@ -127,11 +128,18 @@ export class Stage {
     return { what: "floor", x: origin.x + direction.x * far, z: origin.z + direction.z * far };
   }
 
+  /** Draws cheaper from now on, for a machine that cannot keep up: no shadows, one pixel per pixel. */
+  relax(): void {
+    this.relaxed = true;
+    this.sun.castShadow = false;
+    this.resize();
+  }
+
   /** Fits the canvas to its box. */
   resize(): void {
     const { clientWidth, clientHeight } = this.renderer.domElement;
     const [width, height] = [Math.max(1, clientWidth), Math.max(1, clientHeight)];
-    this.renderer.setPixelRatio(this.quality === "low" ? 1 : Math.min(PIXELS_MAX, window.devicePixelRatio));
+    this.renderer.setPixelRatio(this.quality === "low" || this.relaxed ? 1 : Math.min(PIXELS_MAX, window.devicePixelRatio));
     this.renderer.setSize(width, height, false);
     this.camera.aspect = width / height;
     this.camera.fov = width < height ? 82 : 68;

@@ -122,6 +122,31 @@ export function windowTexture(): CanvasTexture {
   });
 }
 
+/** The picture of an idle screen: the house's mark and the room's title. */
+export function screenTexture(title: string, ratio: number): CanvasTexture {
+  const [width, height] = [512, Math.max(96, Math.round(512 / ratio))];
+  return canvasTexture(width, height, (c) => {
+    const ground = c.createLinearGradient(0, 0, width, height);
+    ground.addColorStop(0, "#0f3b42");
+    ground.addColorStop(1, "#1d7a6c");
+    c.fillStyle = ground;
+    c.fillRect(0, 0, width, height);
+    c.fillStyle = "rgba(255,255,255,0.06)";
+    for (const [x, r] of [[0.85, 0.5], [0.95, 0.32], [0.1, 0.4]] as const) {
+      c.beginPath();
+      c.arc(width * x, height * 0.9, height * r, 0, 2 * Math.PI);
+      c.fill();
+    }
+    c.fillStyle = "#eafaf5";
+    c.textAlign = "center";
+    c.font = `600 ${Math.min(58, height * 0.26)}px system-ui, "DejaVu Sans", sans-serif`;
+    c.fillText(title, width / 2, height * 0.5, width * 0.86);
+    c.font = `500 ${Math.min(24, height * 0.12)}px system-ui, "DejaVu Sans", sans-serif`;
+    c.fillStyle = "#9fe3cf";
+    c.fillText("Asclepion", width / 2, height * 0.5 + Math.min(48, height * 0.22));
+  });
+}
+
 function hills(c: CanvasRenderingContext2D, level: number, height: number, color: string): void {
   c.fillStyle = color;
   c.beginPath();
