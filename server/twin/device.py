@@ -17,7 +17,8 @@ from server.twin.shown import CHANNELS, MISSING, NUMERICS, SCALES, DeviceData
 FRESH_S: Final = 5.0
 WINDOW_S: Final = 10
 BREATH_WINDOW_S: Final = 30
-GAP_MAX_S: Final = 30  # a jump of more begins a new count
+GAP_MAX_S: Final = 10  # a jump of more, forth or back, begins a new count
+KEPT_MAX_S: Final = 60
 BACKLOG_S: Final = 2  # more than this waiting is shown at once
 RESP_SWING, CO2_SWING = 0.02, 8.0  # least swing of a breath: of the respiration wave's own unit, mmHg
 CHANNEL_BYTES_MAX: Final = 2 * 1000 * 60
@@ -30,6 +31,7 @@ class Feed(Struct):
     rate_hz: int = 0
     head: int = 0  # number of the first sample kept
     sent: int = 0  # number of the first sample not shown yet
+    shift: int = 0  # number shown to viewers less the device's own
     waves: dict[str, bytes] = {}  # each from `head` on, equally long, int16 little endian
     numbers: dict[str, tuple[float, int]] = {}  # value, tick it came
     derived: dict[str, float] = {}
@@ -57,26 +59,33 @@ class Feed(Struct):
 
     def _append(self, rate_hz: int, first: int, rows: dict[str, bytes]) -> None:
         """Put samples at their numbers: what is between is missing, what was there already stays."""
-        far = abs(first - self.end) > GAP_MAX_S * rate_hz
-        if rate_hz != self.rate_hz or far or not self.waves:
-            self.rate_hz, self.head, self.sent, self.waves = rate_hz, first, first, {}
-        end = self.end
-        gap, overlap = max(first - end, 0), max(end - first, 0)
         length = len(next(iter(rows.values()))) // 2
-        if overlap >= length:
-            return
-        blank = np.array([MISSING], "<i2").tobytes()
-        kept = end - self.head
+        apart_s = max(first - self.end, self.end - first - length) / rate_hz
+        if rate_hz != self.rate_hz or apart_s > GAP_MAX_S or not self.waves:
+            self._restart(rate_hz, first)
+        end = max(self.end, first + length)
+        skip = max(self.head - first, 0)
         for name in sorted(self.waves.keys() | rows.keys()):
-            old = self.waves.get(name, blank * kept)
-            new = rows.get(name, blank * length)[2 * overlap :]
-            self.waves[name] = old + blank * gap + new
+            row = np.full(end - self.head, MISSING, "<i2")
+            old = np.frombuffer(self.waves.get(name, b""), "<i2")
+            row[: len(old)] = old
+            if name in rows:
+                new = np.frombuffer(rows[name], "<i2")[skip:]
+                place = row[first + skip - self.head :][: len(new)]
+                place[:] = np.where(place == MISSING, new, place)
+            self.waves[name] = row.tobytes()
         self._trim()
+
+    def _restart(self, rate_hz: int, first: int) -> None:
+        """A new count of samples begins; what is shown goes on a second later: viewers see a gap, never a jump back."""
+        shown = self.end + self.shift + rate_hz if self.waves else first
+        self.rate_hz, self.head, self.sent, self.waves = rate_hz, first, first, {}
+        self.shift = shown - first
 
     def _trim(self) -> None:
         """Keep what the longest window reads and what waits to be shown."""
         drop = min(self.end - BREATH_WINDOW_S * self.rate_hz, self.sent) - self.head
-        drop = max(drop, self.end - self.head - 2 * GAP_MAX_S * self.rate_hz)
+        drop = max(drop, self.end - self.head - KEPT_MAX_S * self.rate_hz)
         if drop > 0:
             self.waves = {name: data[2 * drop :] for name, data in self.waves.items()}
             self.head += drop
@@ -91,7 +100,7 @@ class Feed(Struct):
             part = min(count, SAMPLES_MAX)
             at = 2 * (self.sent - self.head)
             rows = [(name, np.frombuffer(self.waves[name][at : at + 2 * part], "<i2")) for name in sorted(self.waves)]
-            out.append((self.sent, rows))
+            out.append((self.sent + self.shift, rows))
             self.sent += part
             count -= part
         return out

@@ -71,8 +71,8 @@ CONDITIONS: Final[dict[str, dict[str, float]]] = {
     },
     "hypovolaemia": {"blood": 0.82},
     "copd": {
-        "r_rs": 3.2, "e_rs": 0.8, "frc": 1.4, "shunt": 5.5, "vd3": 1.3, "paco2_0": 1.14, "g_central": 0.5, "pmus_gain": 1.6,
-        "rr0": 1.2,
+        "r_rs": 3.2, "e_rs": 0.8, "frc": 1.4, "shunt": 5.5, "vd3": 1.3, "paco2_0": 1.14, "g_central": 0.5,
+        "rr0": 1.2, "pmus_gain": 1.6,
     },
 }  # fmt: skip
 """Factors on parameters of the healthy; "blood" on the filled volume."""

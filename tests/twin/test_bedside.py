@@ -235,6 +235,30 @@ def test_samples_sent_twice_or_late_change_nothing() -> None:
     assert run(one, 2, 3) == run(two, 2, 3)
 
 
+def test_channels_of_one_second_may_come_in_turn() -> None:
+    beds = bedside()
+    ecg, abp = np.sin(np.arange(125) / 3) / 2, 90 + 20 * np.sin(np.arange(125) / 20)
+    beds.device(0, device_waves(0, ecg), 1)
+    beds.device(0, DeviceData("monitor", {}, 125, 0, {"abp": (abp * 100).astype("<i2").tobytes()}, False), 1)
+    frames = run(beds, 1, 2)[1]
+    assert np.array_equal(wave(frames, 0, "ecg_ii"), (ecg * 1000).astype("<i2"))
+    assert np.array_equal(wave(frames, 0, "abp"), (abp * 100).astype("<i2"))
+
+
+@pytest.mark.parametrize("first", [0, 1_000_000])
+def test_a_new_count_goes_on_after_a_gap_and_never_back(first: int) -> None:
+    beds = bedside()
+    ecg = np.sin(np.arange(2500) / 3) / 2
+    beds.device(0, device_waves(50_000, ecg), 1)
+    frames = run(beds, 1, 4)[1]
+    beds.device(0, device_waves(first, ecg[:125]), 121)
+    frames += run(beds, 121, 2)[1]
+    starts = [struct.unpack_from("<I", frame, 4)[0] for frame in frames if frame[1] == 0]
+    assert starts[0] == 50_000
+    assert starts == sorted(starts)
+    assert 52_500 + 125 in starts
+
+
 def test_a_flat_lead_is_no_heart_and_a_quiet_one_is_asystole() -> None:
     beds = bedside()
     noise = np.random.default_rng(1).normal(0, 0.02, 1250)
