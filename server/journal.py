@@ -169,6 +169,7 @@ class Journal:
         self._closing = False
         self._failure: OSError | None = None
         self._later: list[tuple[Checkpoint, int]] = []
+        self._retired: list[IO[bytes]] = []
         self._file = self._open(header)
         self._flusher = threading.Thread(target=self._flush_loop, name="journal-flush", daemon=True)
         self._flusher.start()
@@ -204,7 +205,7 @@ class Journal:
     def rotate(self, header: Header) -> None:
         """Go on in a new segment."""
         old, self._file = self._file, self._open(header)
-        old.close()
+        self._retired.append(old)
 
     def close(self) -> None:
         """Flush everything to the disk and end the thread; a second call does nothing."""
@@ -213,8 +214,7 @@ class Journal:
         self._closing = True
         self._wake.set()
         self._flusher.join()
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._flush_once()
         self._file.close()
 
     def _flush_loop(self) -> None:
@@ -228,11 +228,11 @@ class Journal:
                 return
 
     def _flush_once(self) -> None:
-        file = self._file
-        try:
+        retired, self._retired = self._retired, []
+        for file in (*retired, self._file):
             os.fsync(file.fileno())
-        except ValueError:
-            return  # rotated meanwhile: the closed segment is complete in the page cache and synced with the next one
+        for file in retired:
+            file.close()
         later, self._later = self._later, []
         for checkpoint, keep in later:
             write_checkpoint(self.folder, checkpoint)
