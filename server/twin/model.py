@@ -24,6 +24,7 @@ SECOND: Final = body.SAMPLE_HZ
 START: Final = (SETTLE_S + 60) * SECOND  # the sample number at which the beds are ready; a whole second
 SUBSTEPS: Final = 4
 BREATHLESS_S: Final = 15.0
+PULSE_MMHG: Final = 8.0  # a smaller pulse is none for an oximeter
 ROOM_AIR: Final = 0.21
 ASLEEP_MG_L: Final = 1.0  # propofol at the effect site above which a patient does not count as alert
 GIVEN: Final = {"fluid": r.IN_FLUID, "bleed": r.IN_BLEED, "propofol": r.IN_PROPOFOL}  # volumes and boluses, per s
@@ -54,7 +55,7 @@ class Numbers(Struct, frozen=True):
     sap: float
     dap: float
     map: float
-    spo2: float
+    spo2: float | None
     rr: float
     etco2: float | None
     temp: float
@@ -161,7 +162,8 @@ class Twins:
         x = self._lane(bed)
         breathing = bool(x[r.SINCE_BREATH] < BREATHLESS_S)
         return Numbers(
-            hr=float(x[r.HR]), sap=float(x[r.SAP]), dap=float(x[r.DAP]), map=float(x[r.MAP]), spo2=float(x[r.SPO2]),
+            hr=float(x[r.HR]), sap=max(float(x[r.SAP]), 0.0), dap=max(float(x[r.DAP]), 0.0),
+            map=max(float(x[r.MAP]), 0.0), spo2=float(x[r.SPO2]) if x[r.SAP] - x[r.DAP] >= PULSE_MMHG else None,
             rr=float(x[r.RR]) if breathing else 0.0,
             etco2=float(x[r.ETCO2]) if breathing else None,
             temp=float(x[r.TEMP]),

@@ -216,6 +216,22 @@ def test_apnoea_desaturates_and_collects_carbon_dioxide() -> None:
     assert x[r.SINCE_BREATH] > 150
 
 
+def test_a_heart_without_oxygen_slows_and_comes_back_with_it() -> None:
+    blocks = rest()
+    for i in range(W):
+        lane(blocks, i)[[r.G_CENTRAL, r.G_PERIPHERAL, r.G_HYPOXIA, r.VT0]] = 0.0
+    advance(blocks, 480)
+    x = lane(blocks)
+    assert x[r.HR] < 50
+    assert x[r.MAP] < 60
+    for i in range(W):
+        lane(blocks, i)[[r.VENT_ON, r.VENT_RATE, r.VENT_VT, r.FIO2]] = (1.0, 14.0, 500.0, 1.0)
+    advance(blocks, 300, START + 480 * SECOND)
+    assert x[r.HR] > 60
+    assert x[r.MAP] > 80
+    assert x[r.SPO2] > 97
+
+
 def test_the_ventilator_sets_rate_and_volume() -> None:
     blocks = rest()
     x = lane(blocks)

@@ -7,9 +7,11 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from server.twin.bedside import Bedside
-from server.twin.orders import Order
+from server.twin.orders import DOSES, SETTINGS, Order
 from server.twin.shown import CHANNELS, DeviceData, Vitals
 
 TICK_HZ = 30
@@ -158,6 +160,37 @@ def test_an_alarm_is_latched_until_acknowledged_and_over() -> None:
     assert not beds.acknowledge(0, "no-such", "Dr Ada", tick + 1800)
     shown, _ = run(beds, tick + 1800, 0.1)
     assert "apnoea" not in {row.code for row in shown[0][0].alarms}
+
+
+def _orders() -> st.SearchStrategy[Order]:
+    """Any order that the limits let through."""
+
+    def of(kind: str) -> st.SearchStrategy[Order]:
+        dose = DOSES[kind]
+        if kind == "ventilator":
+            chosen = (st.floats(limit.low, limit.high) for limit in SETTINGS.values())
+            return st.tuples(*chosen).map(lambda s: Order("ventilator", 0, 0, *s))
+        if dose.amount is None:
+            return st.just(Order(kind))
+        amount = st.floats(dose.amount.low, dose.amount.high)
+        shortest = dose.over_s[0] if dose.over_s else 0.0
+        return amount.map(lambda a: Order(kind, a, max(shortest, a / dose.per_s_max if dose.per_s_max else 0.0)))
+
+    return st.sampled_from(sorted(DOSES)).flatmap(of)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), _orders(), st.integers(1, 120)), min_size=1, max_size=8))
+@settings(max_examples=25, deadline=None)
+def test_whatever_is_ordered_the_numbers_stay_numbers(story: list[tuple[int, Order, int]]) -> None:
+    beds, tick = bedside(20), 1
+    for bed, order, seconds in story:
+        beds.order(bed, order, tick)
+        shown, frames = run(beds, tick, seconds, 20)
+        tick += seconds * 20
+        assert frames
+        for vitals in (row for rows in shown.values() for row in rows):
+            values = [value for value in vitals[3:11] if value is not None]
+            assert all(0 <= value < 400 for value in values)
 
 
 def numerics(source: str = "monitor", end: bool = False, **values: float) -> DeviceData:

@@ -18,6 +18,7 @@ FEV_0, FEV_SPAN, FCS_0, KEV = 3.2, 3.1, 25.0, 7.06
 LOG_REST = 1.10005  # log(fes - FES_MIN + 1) at the set point, with this module's own exp and log
 FEV_REST = 4.766465
 SLOTS_SYMPATHETIC, SLOTS_VEINS, SLOTS_VAGUS = 50, 125, 5  # delays 2, 5 and 0.2 s (Ursino table 3)
+FAILING, SLOWING_S = 0.7, 1.2  # a heart without oxygen: part of contractility lost, s added to the period
 TAU_P, TAU_R, TAU_V, TAU_E, TAU_TS, TAU_TV = 1.0, 6.0, 20.0, 8.0, 2.0, 1.5  # s
 
 
@@ -66,9 +67,10 @@ def effector_step(x: Block, i: int) -> None:
     x[r.S_TV * W + i] += DT_S / TAU_TV * (vagal - x[r.S_TV * W + i])
     resistance = (1.0 + x[r.S_R * W + i]) * x[r.F_SVR * W + i]
     x[r.G_SYS_NOW * W + i] = x[r.G_SYS * W + i] / larger(resistance, 0.2)
-    force = larger((1.0 + x[r.S_E * W + i]) * x[r.F_E * W + i], 0.1)
+    suffers = x[r.SUFFERS * W + i]
+    force = larger((1.0 + x[r.S_E * W + i]) * x[r.F_E * W + i] * (1.0 - FAILING * suffers), 0.1)
     x[r.E_LV_NOW * W + i] = x[r.E_LV * W + i] * force
     x[r.E_RV_NOW * W + i] = x[r.E_RV * W + i] * force
     x[r.V0_VP_NOW * W + i] = x[r.V0_VP * W + i] + x[r.S_V * W + i] + x[r.F_V0 * W + i]
-    period = x[r.T0 * W + i] * (1.0 + x[r.S_TS * W + i] + x[r.S_TV * W + i])
+    period = x[r.T0 * W + i] * (1.0 + x[r.S_TS * W + i] + x[r.S_TV * W + i]) + SLOWING_S * suffers * suffers
     x[r.T_NEXT * W + i] = clamp(period, 0.33, 2.0)

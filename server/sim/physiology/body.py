@@ -14,7 +14,7 @@ from server.sim.physiology.breathing import airway_step, mechanics_step
 from server.sim.physiology.circulation import beat_step, circulation_step
 from server.sim.physiology.drugs import drugs_step
 from server.sim.physiology.fluids import fluids_step
-from server.sim.physiology.gas import drive_step, exchange_step
+from server.sim.physiology.gas import drive_step, exchange_step, heart_supply_step
 from server.sim.physiology.rows import W
 from server.sim.physiology.types import Block, Floats
 
@@ -46,6 +46,8 @@ def medium(x: Block, slot: int) -> None:
         exchange_step(x, i)
     for i in range(W):
         drive_step(x, i)
+    for i in range(W):
+        heart_supply_step(x, i)
 
 
 @njit(cache=True, error_model="numpy")

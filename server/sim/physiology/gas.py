@@ -9,14 +9,16 @@ Contents mL STPD per mL of blood; 863 turns mL STPD into mmHg mL BTPS (West, Res
 from numba import njit
 
 from server.sim.physiology import rows as r
-from server.sim.physiology.algebra import clamp, larger, pick, ramp
+from server.sim.physiology.algebra import clamp, larger, pick, ramp, smaller
 from server.sim.physiology.rows import W
 from server.sim.physiology.types import Block
 
 DT_S = 0.04
 HUEFNER, SOLVED = 1.34, 3.0e-5  # mL O2 per g, mL/(mL mmHg)
 BTPS = 863.0
-TAU_BRAIN, TAU_DRIVE, TAU_FINGER = 90.0, 6.0, 4.0  # s
+PO2_MAX = 713.0  # mmHg: nothing but oxygen
+TAU_BRAIN, TAU_DRIVE, TAU_FINGER, TAU_SUFFERS = 90.0, 6.0, 4.0, 45.0  # s
+SUPPLY_MMHG, SUPPLY_ENOUGH, SUPPLY_NONE = 45.0, 0.45, 0.15  # full perfusion above; saturation times its part
 CO2_K0, CO2_K1, CO2_K2 = 0.22712, 0.82271, 85.0  # fit over 12..95 mmHg at S = 1: within 0.007 mL/mL
 HALDANE = 0.05  # mL/mL more CO2 when fully desaturated (at 40 mmHg)
 BOHR = 0.47  # (1 + k u) / (k + u), u = PCO2/40, within 0.02 of u^-0.36 over 20..80 mmHg
@@ -43,7 +45,7 @@ def o2_pressure(content: float, guess: float, pco2: float, hb: float) -> float:
     near = guess * 1.01
     here = o2_content(guess, pco2, hb)
     slope = (o2_content(near, pco2, hb) - here) / (near - guess)
-    return clamp(guess + (content - here) / slope, larger(0.8 * guess, 0.5), 1.25 * guess)
+    return clamp(guess + (content - here) / slope, larger(0.8 * guess, 0.5), smaller(1.25 * guess, PO2_MAX))
 
 
 @njit(inline="always")
@@ -105,3 +107,15 @@ def drive_step(x: Block, i: int) -> None:
     wanted = clamp((chemo + x[r.G_HYPOXIA * W + i] * lack) * x[r.F_RESP * W + i], 0.0, 12.0)
     wanted = pick(wanted > 0.15, wanted, 0.0)
     x[r.DRIVE * W + i] += DT_S / TAU_DRIVE * (wanted - x[r.DRIVE * W + i])
+
+
+@njit(inline="always")
+def heart_supply_step(x: Block, i: int) -> None:
+    """How far the heart itself suffers, 0..1, 40 ms: from saturation and the pressure that perfuses it.
+
+    It slows and weakens (hypoxic bradycardia, Daly 1997, Peripheral Arterial Chemoreceptors), and comes back with
+    oxygen; an arrest is not modelled. The size is set so that an apnoeic adult on air is slow after about five minutes.
+    """
+    supply = x[r.SAT_A * W + i] * clamp(x[r.MAP * W + i] / SUPPLY_MMHG, 0.0, 1.0)
+    lack = clamp((SUPPLY_ENOUGH - supply) / (SUPPLY_ENOUGH - SUPPLY_NONE), 0.0, 1.0)
+    x[r.SUFFERS * W + i] += DT_S / TAU_SUFFERS * (lack - x[r.SUFFERS * W + i])

@@ -52,16 +52,16 @@ _S: Final = PARAMETERS + INPUTS
     PHASE, BREATH_RATE, PMUS_MAX, V_L, FLOW, DRIVE, P_BRAIN,  # breathing
     CO2_A, O2_A, CO2_D1, CO2_D2, CO2_D3, O2_D1, O2_D2, O2_D3,  # mmHg: alveoli, dead space from the mouth inwards
     J_O2, J_CO2, CA_O2, CA_CO2, CV_O2, CV_CO2, PA_O2, PA_CO2, PV_O2,  # mL/s, mL/mL, mmHg
-    SAT_A, SPO2, HB,  # fraction, % after the finger's delay, g/mL
+    SAT_A, SPO2, HB, SUFFERS,  # fraction, % after the finger's delay, g/mL, the heart's lack of oxygen 0..1
     DRUG_1, DRUG_2, DRUG_3, DRUG_E, NE,  # propofol mg/L (= ug/mL), norepinephrine ng/mL
     F_SVR, F_V0, F_E, F_BARO, F_PN, F_RESP,  # what drugs do
     RBC, PROTEIN, V_ISF, P_CAP, TOTAL_IN, TOTAL_OUT,  # mL, g, mL, mmHg, mL, mL
     ABP_MAX, ABP_MIN, ABP_SUM, BEAT_N, LV_MAX, LV_MIN, PA_MAX, PA_MIN, RA_SUM,  # over the running beat
     HR, SAP, DAP, MAP, SV, CO, EDV, ESV, PAP_S, PAP_D, CVP,  # of the last beat
     CO2_MAX, VL_MAX, VL_MIN, RR, VT, ETCO2, SINCE_BREATH, BREATH_S,  # of the last breath; s since it, its length
-) = range(_S, _S + 114)  # fmt: skip
+) = range(_S, _S + 115)  # fmt: skip
 RING: Final = 128  # 40 ms slots of delayed firing rates; a power of two
-FES_RING: Final = _S + 114
+FES_RING: Final = _S + 115
 FEV_RING: Final = FES_RING + RING
 ROWS: Final = FEV_RING + RING
 
