@@ -3,10 +3,14 @@
 import math
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
+FAULTS = """async () => (await axe.run()).violations.flatMap(
+  (rule) => rule.nodes.map((node) => `${rule.id}: ${node.html.slice(0, 160)}`)).join("\\n")"""
 NAME_OF = "(element) => element.ariaLabel || element.textContent.trim() || element.labels?.[0]?.textContent"
 
 
@@ -176,6 +180,24 @@ def test_a_clinician_mutes_and_removes(visitor):
     ada.until("!who('Ben')")
 
 
+def test_orders_go_on_after_the_ledger_crashed(visitor, house):
+    ada = visitor("Ada").enter("clinician")
+    ada.go_to_ward()
+    ada.until("s.beds.length === 4 && s.beds.every((bed) => bed.orders)")
+    ada.panel("Orders")
+    for crash in (False, True):
+        if crash:
+            os.kill(house.part("ledger"), signal.SIGKILL)
+        ada.page.get_by_role("button", name="Sign and order").click()
+        ada.until("['verified', 'refused', 'not-verified'].includes(s.receipts[0].stage)")
+    ada.page.get_by_text("ledger recording").wait_for()
+    ada.page.get_by_role("button", name="Sign and order").click()
+    ada.until("s.receipts[0].stage === 'verified'")
+    stages = [receipt["stage"] for receipt in ada.state["receipts"]]
+    assert stages[2] == "verified"
+    assert stages[1] in ("verified", "refused")
+
+
 @pytest.mark.parametrize("part", ["edge", "shard"])
 def test_who_was_there_is_there_again_after_a_crash(visitor, house, part):
     ada = visitor("Ada").enter("clinician")
@@ -202,6 +224,23 @@ def test_a_reload_finds_the_same_seat(visitor):
     ada.page.reload()
     ada.until("s.session === 'active' && s.resumed && s.people.some((p) => p.shown)")
     assert distance(ada.state["position"], there) < 0.3
+
+
+def test_axe_finds_nothing_on_any_panel(visitor):
+    axe = (ROOT / "clients/web/node_modules/axe-core/axe.min.js").read_text()
+    ada = visitor("Ada").visit("clinician")
+    ada.page.get_by_text("You come in as").wait_for()
+    ada.page.evaluate(axe)
+    assert ada.page.evaluate(FAULTS) == ""
+    ada.enter("clinician")
+    ada.go_to_ward()
+    ada.until("s.beds.every((bed) => bed.open)")
+    ada.page.evaluate(axe)
+    for panel in ("People", "Bedside", "Orders", "Places"):
+        ada.panel(panel)
+        assert ada.page.evaluate(FAULTS) == "", panel
+    ada.page.get_by_role("button", name="2D view").click()
+    assert ada.page.evaluate(FAULTS) == ""
 
 
 def test_the_2d_view_does_it_all_by_keyboard(visitor):

@@ -52,7 +52,7 @@ export class Deeds {
       case "sit":
         return send({ tag: "sit", seat: chance.seat });
       case "go":
-        return send({ tag: "go", room: chance.room });
+        return this.parts.walker().pass(chance.room, performance.now());
       case "bed":
         return this.lookAtBed(chance.row);
     }
@@ -61,7 +61,7 @@ export class Deeds {
   /** Walks to a door and through it. */
   goThrough(room: string): void {
     const door = this.parts.model.layout?.door.find((each) => each.to === room);
-    if (door !== undefined) this.go(door.at, DOOR_MM, `the door to ${room}`, () => this.parts.send({ tag: "go", room }));
+    if (door !== undefined) this.go(door.at, DOOR_MM, `the door to ${room}`, () => this.parts.walker().pass(room, performance.now()));
   }
 
   /** Walks to a bed's foot and looks at its monitor. */

@@ -27,7 +27,7 @@ import { Shell } from "./ui/shell";
 
 const PANELS_EVERY_MS = 150;
 const SPEAK_MS = 2_500; // the ring of somebody who has just written
-const STEP_MAX_S = 0.1;
+const STEP_MAX_S = 0.5;
 const TICK_MS = 1000 / 30; // until Welcome says
 const RELAX_AFTER = 90; // frames, then a slow machine is spared shadows
 const RELAX_FPS = 20;

@@ -110,6 +110,13 @@ export class Walker {
     this.progress = { at: this.predictor.target, ms: performance.now() };
   }
 
+  /** Asks to go through the door to `room`, once: what one was about to do here is over. */
+  pass(room: string, nowMs: number): void {
+    this.errand = null;
+    this.doorMs = nowMs;
+    this.hooks.goThrough(room);
+  }
+
   /** Turns to look at a place, mm. */
   face([x, z]: Place): void {
     const [px, pz] = this.predictor.target;
@@ -192,8 +199,7 @@ export class Walker {
     if (nowMs - this.doorMs < DOOR_AGAIN_MS || Math.hypot(...this.wish) < 300) return;
     const door = this.layout?.door.find((each) => this.walksInto(each));
     if (door === undefined) return;
-    this.doorMs = nowMs;
-    this.hooks.goThrough(door.to);
+    this.pass(door.to, nowMs);
   }
 
   private walksInto(door: Door): boolean {

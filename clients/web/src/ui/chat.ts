@@ -6,7 +6,7 @@ import { h } from "./dom";
 /** See the module's head. */
 export class ChatPanel {
   readonly root: HTMLElement;
-  private readonly list = h("ol", { class: "lines", role: "log", "aria-live": "polite", "aria-label": "Chat", tabindex: 0 });
+  private readonly list = h("div", { class: "lines", role: "log", "aria-live": "polite", "aria-label": "Chat", tabindex: 0 });
   private readonly field = h("input", { "aria-label": "Say something to the room", placeholder: "Say something (T)", maxlength: 500, autocomplete: "off" });
   private newest = 0;
 
@@ -36,7 +36,7 @@ export class ChatPanel {
     this.newest = fresh.at(-1)!.id;
     for (const line of fresh) {
       const words = line.who === "" ? [h("em", {}, line.text)] : [h("b", {}, `${line.who}: `), line.text];
-      this.list.append(h("li", { class: line.who === "" ? "house" : line.own ? "own" : "" }, ...words));
+      this.list.append(h("p", { class: line.who === "" ? "house" : line.own ? "own" : "" }, ...words));
     }
     while (this.list.childElementCount > 200) this.list.firstElementChild!.remove();
     this.list.scrollTop = this.list.scrollHeight;

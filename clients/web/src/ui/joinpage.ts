@@ -2,7 +2,7 @@
 
 import { askWho, type Inside, JoinError, type JoinLink } from "../net/join";
 import { ROLES } from "../scene/roles";
-import { button, h, setText } from "./dom";
+import { button, h, rebuild, setText } from "./dom";
 
 const NAME_AT = "asclepion.name";
 const NAME_MAX = 40;
@@ -61,11 +61,11 @@ export class JoinPage {
     setText(this.title, inside.title);
     document.title = `${inside.title} \u2013 Asclepion`;
     const look = ROLES[inside.role];
-    this.role.replaceChildren("You come in as ", h("strong", { class: `chip role-${inside.role}` }, `${look.icon} ${look.word}`));
+    rebuild(this.role, inside.role, () => ["You come in as ", h("strong", { class: `chip role-${inside.role}` }, `${look.icon} ${look.word}`)]);
     setText(this.about, inside.people.length === 0 ? "Nobody is inside yet." : `${inside.people.length} of at most ${inside.capacity} people are inside:`);
     const chips = inside.people.slice(0, 24).map((person) => h("span", { class: `chip role-${person.role}` }, `${ROLES[person.role].icon} ${person.name}`));
     if (inside.people.length > 24) chips.push(h("span", { class: "chip" }, `and ${inside.people.length - 24} more`));
-    this.inside.replaceChildren(...chips);
+    rebuild(this.inside, JSON.stringify(inside.people), () => chips);
     if (this.fault.dataset["from"] === "ask") this.fault.hidden = true;
   }
 
