@@ -165,8 +165,6 @@ def test_there_is_a_limit_to_connections(shard, visiting):
 
 
 def test_browsers_are_told_to_come_back_when_the_shard_restarts_and_can(shard, visiting, data):
-    from conftest import ShardEnd
-
     async def story() -> None:
         async with visiting() as visit, visit.ws() as socket:
             await socket.send_bytes(b"\x80hi")
@@ -175,7 +173,7 @@ def test_browsers_are_told_to_come_back_when_the_shard_restarts_and_can(shard, v
             assert await close_code(socket) == 1012
             async with visit.ws() as early:
                 assert await close_code(early) == 1012
-            again = ShardEnd(data)
+            again = type(shard)(data)
             try:
                 await visit.until(lambda: visit.edge.exchange.linked)
                 async with visit.ws() as back:
