@@ -280,6 +280,24 @@ def test_hands_travel_at_their_speed_and_arrive():
     assert tuple(avatars.hand_mm[0, 0]) == (-600, 0, 0)
 
 
+def test_hands_that_slide_along_the_edge_of_their_reach_never_leave_it():
+    dice = np.random.default_rng(1)
+    avatars, intents = crowd([(0, -3700, 0)])
+    avatars.head_mm[0, 1] = intents.head_y_mm[0] = 1650
+    ways = dice.normal(size=(3000, 3))
+    edge = np.trunc(ways / np.linalg.norm(ways, axis=1, keepdims=True) * 899.9)
+    worst = 0.0
+    for start, turn in zip(edge, dice.normal(size=edge.shape) * 160, strict=True):
+        end = start + turn
+        end = np.trunc(end / np.linalg.norm(end) * 899.9)
+        for target in (start, end):
+            apply(avatars, intents, [pose(left_mm=target.astype(int))])
+            for _ in range(8 if target is start else 1):
+                walk(avatars, intents, 1)
+                worst = max(worst, float(np.linalg.norm(avatars.hand_mm[0, 0].astype(float))))
+    assert 890 < worst <= 900
+
+
 def test_what_is_held_is_where_the_hand_is_and_nothing_else_moves():
     avatars, intents = crowd([(1, 700, 700)])
     things = new_things(3)
