@@ -145,6 +145,8 @@ class Supervisor:
             child.send(signal.SIGKILL)
 
     async def _keep(self, child: Child) -> None:
+        while child.name == BOTS and read_ready(self.data, "shard") is None and not self._stopping.is_set():
+            await asyncio.sleep(READY_POLL_S)
         while not self._stopping.is_set():
             began = time.monotonic()
             await child.start()
