@@ -48,7 +48,7 @@ export class Walker {
   private layout: Layout | null = null;
   private slot = -1;
   private wish: Place = [0, 0];
-  private errand: (Errand & { path: Place[] }) | null = null;
+  private errand: (Errand & { path: Place[] | null }) | null = null; // the path is found at the first step
   private progress = { at: [0, 0] as Place, ms: 0 };
   private dueMs = 0;
   private doorMs = 0;
@@ -106,8 +106,7 @@ export class Walker {
   /** Goes somewhere and does something there; an earlier errand is dropped. */
   go(errand: Errand): void {
     if (this.layout === null || this.seated) return errand.fail?.();
-    this.errand = { ...errand, path: findPath(this.predictor.target, errand.to, floorOf(this.layout)) };
-    this.progress = { at: this.predictor.target, ms: performance.now() };
+    this.errand = { ...errand, path: null };
   }
 
   /** Asks to go through the door to `room`, once: what one was about to do here is over. */
@@ -126,7 +125,7 @@ export class Walker {
   /** One frame: `wanted` is the controls' wish in world axes. */
   update(dt: number, nowMs: number, wanted: Place): void {
     if (wanted[0] !== 0 || wanted[1] !== 0) this.errand = null;
-    this.wish = this.seated ? [0, 0] : this.errand === null ? wanted : this.follow(dt, nowMs);
+    this.wish = this.seated || !this.ready ? [0, 0] : this.errand === null ? wanted : this.follow(dt, nowMs);
     const target = this.predictor.target;
     const push = pushOf(target, this.others(), SPACE_MM, SPEED_MAX);
     this.predictor.walk([this.wish[0] + push[0], this.wish[1] + push[1]], dt, nowMs, this.seated);
@@ -163,6 +162,10 @@ export class Walker {
     const errand = this.errand!;
     const at = this.predictor.target;
     if (distance(at, errand.to) <= errand.within) return this.arrive();
+    if (errand.path === null) {
+      errand.path = findPath(at, errand.to, floorOf(this.layout!));
+      this.progress = { at, ms: nowMs };
+    }
     while (errand.path.length > 0 && distance(at, errand.path[0]!) < 90) errand.path.shift();
     const next = errand.path[0];
     if (next === undefined) return distance(at, errand.to) < errand.within + 400 ? this.arrive() : this.giveUp();
