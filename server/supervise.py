@@ -189,7 +189,8 @@ class Supervisor:
                 say(f"{child.name} did not stop within {STOP_S:.0f} s and is ended")
                 child.send(signal.SIGKILL)
                 status = await child.wait()
-            if status and not self.status:
+            early = status == -signal.SIGTERM  # it had not yet come so far as to catch it
+            if status and not early and not self.status:
                 say(f"{child.name} ended badly ({_ending(status)})")
                 self.status = 1
 
