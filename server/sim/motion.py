@@ -202,37 +202,48 @@ def by_room(avatars: AvatarState, rooms: int, order: Pairs) -> Pairs:
 
 
 @njit(cache=True)
-def push_pair(avatars: AvatarState, a: int, b: int, rules: Rules, push: Pairs) -> None:
-    """Add the push of two avatars' bubbles to `push` (n, 2) mm/s: nothing at the rim, the speed limit at the middle."""
-    dx = int(avatars.head_mm[b, 0]) - int(avatars.head_mm[a, 0])
-    dz = int(avatars.head_mm[b, 2]) - int(avatars.head_mm[a, 2])
-    square = dx * dx + dz * dz
-    if square >= rules.space_mm * rules.space_mm:
-        return
-    strength = rules.speed_mm_s * (rules.space_mm - root(square)) // rules.space_mm
-    if square == 0:  # the same spot: part them in a direction that depends on who they are
-        dx, dz = 1 + (a ^ b) % 3, 1 + (a + b) % 3
-        square = dx * dx + dz * dz
-    length = root(square)
-    for axis, way in ((0, dx), (1, dz)):
-        force = part(way, strength, length)
-        push[a, axis] -= force
-        push[b, axis] += force
+def push_room(head_mm: npt.NDArray[np.int32], slots: Pairs, rules: Rules, push: Pairs) -> None:
+    """Add the pushes of the bubbles of one room's avatars to `push` (n, 2) mm/s.
+
+    Nothing at the rim, the speed limit at the middle. Who is nearer than the rim is found by sweeping along x; sums of
+    integers do not depend on the order of the sweep.
+    """
+    x, z = head_mm[:, 0][slots].astype(np.int64), head_mm[:, 2][slots].astype(np.int64)
+    order = np.argsort(x, kind="mergesort")
+    space, speed = rules.space_mm, rules.speed_mm_s
+    for first in range(order.shape[0]):
+        i = order[first]
+        for second in range(first + 1, order.shape[0]):
+            j = order[second]
+            dx, dz = x[j] - x[i], z[j] - z[i]
+            if dx >= space:
+                break
+            square = dx * dx + dz * dz
+            if square >= space * space:
+                continue
+            a, b = slots[i], slots[j]
+            strength = speed * (space - root(square)) // space
+            if square == 0:  # the same spot: part them in a direction that depends on who they are
+                a, b = min(a, b), max(a, b)
+                dx, dz = 1 + (a ^ b) % 3, 1 + (a + b) % 3
+                square = dx * dx + dz * dz
+            length = root(square)
+            force_x, force_z = part(dx, strength, length), part(dz, strength, length)
+            push[a, 0] -= force_x
+            push[a, 1] -= force_z
+            push[b, 0] += force_x
+            push[b, 1] += force_z
 
 
 @njit(cache=True)
-def walk(avatars: AvatarState, intents: Intents, floor: Floor, rules: Rules, slot: int, push: Pairs) -> None:
-    """Move one body by wish and push, as far as its room lets it."""
-    velocity = np.zeros(2, np.int64)
+def walk(avatars: AvatarState, intents: Intents, floor: Floor, rules: Rules, slot: int, velocity: Pairs) -> None:
+    """Move one body by its wish and `velocity` (2,) mm/s, its push, as far as its room lets it."""
     if intents.wish_ticks[slot] > 0:
         intents.wish_ticks[slot] -= 1
-        velocity[0], velocity[1] = intents.wish_mm_s[slot, 0], intents.wish_mm_s[slot, 1]
-    velocity[0] += push[slot, 0]
-    velocity[1] += push[slot, 1]
+        velocity[0] += intents.wish_mm_s[slot, 0]
+        velocity[1] += intents.wish_mm_s[slot, 1]
     cut(velocity, rules.speed_mm_s)
     room = int(avatars.room[slot])
-    place = np.empty(2, np.int64)
-    place[0], place[1] = avatars.head_mm[slot, 0], avatars.head_mm[slot, 2]
     for axis in range(2):
         if velocity[axis] == 0:
             intents.carry_mm[slot, axis] = 0
@@ -240,20 +251,18 @@ def walk(avatars: AvatarState, intents: Intents, floor: Floor, rules: Rules, slo
         way = int(velocity[axis]) + int(intents.carry_mm[slot, axis])
         step = part(way, 1, rules.tick_hz)
         intents.carry_mm[slot, axis] = way - step * rules.tick_hz
-        wanted = int(place[axis]) + step
-        place[axis] = sweep(floor, room, rules.radius_mm, axis, int(place[axis]), int(place[1 - axis]), wanted)
-    avatars.head_mm[slot, 0], avatars.head_mm[slot, 2] = place[0], place[1]
+        along, across = int(avatars.head_mm[slot, 2 * axis]), int(avatars.head_mm[slot, 2 - 2 * axis])
+        avatars.head_mm[slot, 2 * axis] = sweep(floor, room, rules.radius_mm, axis, along, across, along + step)
 
 
 @njit(cache=True)
-def gesture(avatars: AvatarState, intents: Intents, floor: Floor, rules: Rules, slot: int) -> None:
-    """Move one head up or down and both hands towards where they are wanted, at most a tick's way."""
+def gesture(avatars: AvatarState, intents: Intents, floor: Floor, rules: Rules, slot: int, way: Pairs) -> None:
+    """Move one head up or down and both hands to where they are wanted, at most a tick's way. `way` is scratch (3,)."""
     head_y = int(avatars.head_mm[slot, 1])
     ceiling = int(floor.height[int(avatars.room[slot])]) - CEILING_GAP_MM
     wanted = min(int(intents.head_y_mm[slot]), ceiling)
     head_y += min(max(wanted - head_y, -rules.head_step_mm), rules.head_step_mm)
     avatars.head_mm[slot, 1] = head_y
-    way = np.empty(3, np.int64)
     for side in range(2):
         for axis in range(3):
             way[axis] = int(intents.hand_mm[slot, side, axis]) - int(avatars.hand_mm[slot, side, axis])
@@ -268,18 +277,16 @@ def gesture(avatars: AvatarState, intents: Intents, floor: Floor, rules: Rules, 
 def advance(avatars: AvatarState, intents: Intents, floor: Floor, rules: Rules) -> None:
     """Move everybody by one tick. Who sits or is away stays where they are, and still keeps others at a distance."""
     slots = avatars.alive.shape[0]
-    order, push = np.empty(slots, np.int64), np.zeros((slots, 2), np.int64)
+    order, push, way = np.empty(slots, np.int64), np.zeros((slots, 2), np.int64), np.empty(3, np.int64)
     first = by_room(avatars, floor.height.shape[0], order)
     for room in range(floor.height.shape[0]):
-        for i in range(first[room], first[room + 1]):
-            for j in range(i + 1, first[room + 1]):
-                push_pair(avatars, int(order[i]), int(order[j]), rules, push)
+        push_room(avatars.head_mm, order[first[room] : first[room + 1]], rules, push)
     for slot in range(slots):
         if not avatars.alive[slot]:
             continue
         if not avatars.flags[slot] & (SEATED | AWAY):
-            walk(avatars, intents, floor, rules, slot, push)
-        gesture(avatars, intents, floor, rules, slot)
+            walk(avatars, intents, floor, rules, slot, push[slot])
+        gesture(avatars, intents, floor, rules, slot, way)
 
 
 @njit(cache=True)

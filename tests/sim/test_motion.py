@@ -271,6 +271,28 @@ def test_a_pose_for_nobody_is_skipped():
     assert_same(avatars, before)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=9), st.integers(20, 200))
+def test_pushes_are_those_of_all_pairs(cells, size):
+    spots = np.array([(x * size, 1650, z * size) for x, z in cells], np.int32).reshape(-1, 3)
+    push, wanted = np.zeros((len(cells), 2), np.int64), np.zeros((len(cells), 2), np.int64)
+    motion.push_room(spots, np.arange(len(cells)), RULES, push)
+    for a in range(len(cells)):
+        for b in range(a + 1, len(cells)):
+            dx, dz = (int(v) for v in (spots[b] - spots[a])[[0, 2]])
+            gap = math.isqrt(dx * dx + dz * dz)
+            if dx * dx + dz * dz < 500**2:
+                strength = 2200 * (500 - gap) // 500
+                if (dx, dz) == (0, 0):
+                    dx, dz = 1 + (a ^ b) % 3, 1 + (a + b) % 3
+                    gap = math.isqrt(dx * dx + dz * dz)
+                force = [int(math.copysign(abs(way) * strength // gap, way)) for way in (dx, dz)]
+                wanted[a] -= force
+                wanted[b] += force
+    np.testing.assert_array_equal(push, wanted)
+    assert not push.sum(axis=0).any()
+
+
 def test_hands_travel_at_their_speed_and_arrive():
     avatars, intents = crowd([(0, -3700, 0)])
     apply(avatars, intents, [pose(left_mm=(-600, 0, 0))])
