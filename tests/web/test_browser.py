@@ -226,6 +226,13 @@ def test_a_reload_finds_the_same_seat(visitor):
     assert distance(ada.state["position"], there) < 0.3
 
 
+def test_another_link_in_the_same_tab_takes_the_place_of_the_first(visitor):
+    ada = visitor("Ada").enter("clinician")
+    ada.enter("observer")
+    assert ada.state["role"] == "observer"
+    assert [person["name"] for person in ada.state["people"]] == ["Ada"]
+
+
 def test_axe_finds_nothing_on_any_panel(visitor):
     axe = (ROOT / "clients/web/node_modules/axe-core/axe.min.js").read_text()
     ada = visitor("Ada").visit("clinician")

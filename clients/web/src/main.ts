@@ -12,10 +12,10 @@ import { type Chance, chanceAt, chanceText } from "./nearby";
 import { type Identity, loadIdentity } from "./net/identity";
 import { parseLink, redeem } from "./net/join";
 import type { Body, Of, ServerMessage } from "./net/protocol";
-import { forget, type Kept, kept, Session, type State } from "./net/session";
+import { forget, giveUpSeat, type Kept, kept, Session, SOCKET_URL, type State } from "./net/session";
 import { SnapshotDecoder } from "./net/snapshot";
 import { decodeWave, WAVE_KIND } from "./net/wave";
-import { connectionWord, titleOf } from "./quality";
+import { headerState, titleOf } from "./quality";
 import { canDraw, Stage } from "./scene/stage";
 import { BedPanel, shownOf } from "./ui/bedpanel";
 import { ChatPanel } from "./ui/chat";
@@ -73,8 +73,7 @@ class House {
     identity: Identity,
     private readonly over: (reason: string) => void,
   ) {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.session = new Session(`${scheme}://${location.host}/ws`, identity, sessionStorage, {
+    this.session = new Session(SOCKET_URL, identity, sessionStorage, {
       message: (message) => this.message(message),
       frame: (frame) => this.frame(frame),
       state: (state) => this.connection(state),
@@ -143,8 +142,6 @@ class House {
     acts[action]();
   }
 
-  // --- making ---
-
   private makePlacing(identity: Identity): Placing {
     return new Placing({
       identity,
@@ -195,8 +192,6 @@ class House {
     window.addEventListener("resize", () => this.stage?.resize(), { signal });
     document.addEventListener("visibilitychange", () => !document.hidden && this.timeline.jumpToNewest(), { signal });
   }
-
-  // --- what the server says ---
 
   private message(message: ServerMessage): void {
     const before = this.model.room?.room ?? "";
@@ -271,8 +266,6 @@ class House {
     this.over(reason);
   }
 
-  // --- what one does ---
-
   private chooseBed(index: number): void {
     this.bed.bedIndex = index;
     if (this.shell.tab !== "orders") this.shell.show("bed");
@@ -284,8 +277,6 @@ class House {
     if (met?.what === "bed") this.chooseBed(this.model.beds[met.row]!.index);
     if (met?.what === "floor") void this.walkTo(met.x, met.z);
   }
-
-  // --- time ---
 
   /** Twenty times a second, picture or not: walk on, send the pose, show what is due. */
   private work(): void {
@@ -364,16 +355,8 @@ class House {
 
   private header(nowMs: number): void {
     const { model, session } = this;
-    const ledger = model.notices.get("ledger");
     if (session.state === "active") this.shell.say(model.waitingFor === null ? "" : `You wait to be let into ${titleOf(model.waitingFor.room)}. ${model.waitingFor.text}`);
-    this.shell.header({
-      title: model.layout?.title ?? "\u2026",
-      locked: model.locked,
-      connection: session.state === "active" ? connectionWord(session.roundTripMs, this.timeline.health(nowMs)) : "lost",
-      roundTripMs: session.roundTripMs,
-      ledger: ledger === undefined ? (model.welcome?.log_vkey ? "up" : "unknown") : ledger.state === "down" ? "down" : "up",
-      ledgerText: ledger?.text ?? "",
-    });
+    this.shell.header(headerState(model, session, this.timeline.health(nowMs)));
   }
 }
 
@@ -408,8 +391,9 @@ async function start(): Promise<void> {
   }
   const secret = kept(sessionStorage);
   const sameLink = sessionStorage.getItem(LINK_AT) === location.pathname + location.hash;
-  if (secret !== null && sameLink) showRoom(identity, secret);
-  else showJoin(identity, "");
+  if (secret !== null && sameLink) return showRoom(identity, secret);
+  if (secret !== null) giveUpSeat(identity, sessionStorage, secret);
+  showJoin(identity, "");
 }
 
 window.addEventListener("hashchange", () => location.reload());

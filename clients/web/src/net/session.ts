@@ -9,6 +9,7 @@ import type { Identity } from "./identity";
 import { type Body, decodeMessage, encodeBye, encodeCommand, encodeHello, encodePing, type Of, PROTOCOL, ProtocolError, type ServerMessage } from "./protocol";
 import { WaveError } from "./wave";
 
+export const SOCKET_URL = `${globalThis.location?.protocol === "https:" ? "wss" : "ws"}://${globalThis.location?.host}/ws`;
 export const SUBPROTOCOL = "asclepion.1";
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 5_000;
@@ -235,4 +236,12 @@ export class Session {
     if (performance.now() - this.heardMs > SILENCE_MAX_MS) return this.lost();
     if (this.state === "active") this.socket?.send(encodePing(this.next(), Math.round(performance.now() * 1000)));
   }
+}
+
+/** Leaves a seat that is still held for this tab, without going in: somebody opened another link here. */
+export function giveUpSeat(identity: Identity, storage: Storage, secret: Kept): void {
+  const quiet = (): void => undefined;
+  const state = (now: State): void => void (now === "active" && session.leave());
+  const session: Session = new Session(SOCKET_URL, identity, storage, { message: quiet, frame: quiet, over: quiet, state });
+  session.comeBack(secret);
 }
