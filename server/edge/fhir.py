@@ -39,7 +39,7 @@ async def _hand_over(exchange: Exchange, token: str, body: bytes) -> web.Respons
     try:
         reading = read_observation(body)
     except FhirError as error:
-        return outcome(422, str(error))
+        return outcome(422, error.diagnostics, error.expression, error.code)
     block = base64.b64encode(reading.block).decode()
     try:
         question = msgspec.json.encode({"authorization": token, "bed": reading.bed, "block": block})

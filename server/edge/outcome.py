@@ -13,12 +13,15 @@ CODES = {
 }  # fmt: skip
 
 
-def outcome(status: int, text: str, field: str = "") -> web.Response:
-    """A response whose body is an OperationOutcome with one issue; a success has severity information."""
+def outcome(status: int, text: str, field: str = "", code: str = "") -> web.Response:
+    """A response whose body is an OperationOutcome with one issue; a success has severity information.
+
+    `field` is a FHIRPath, `code` a FHIR issue type when the status alone does not say it.
+    """
     good = status < 400
     issue: dict[str, object] = {
         "severity": "information" if good else "error",
-        "code": "informational" if good else CODES.get(status, "processing"),
+        "code": "informational" if good else code or CODES.get(status, "processing"),
         "diagnostics": text,
     }
     if field:

@@ -1,7 +1,8 @@
 """One device that feeds a bed: its samples by number, its numbers, and what is read from its own waves.
 
 Owns the newest seconds of each wave and what of them was not shown yet. Numbers the device does not send are derived
-from its own waves only; a gap stays a gap. Time is ticks; a number or a wave is good for 5 s after it came.
+from its own waves only; a gap stays a gap. Time is ticks; a wave is good for 5 s after it came, a number for three times
+as long as it took to come, 5 s at least and 5 min at most, so that a chart's spot measurements are not called silence.
 """
 
 from typing import Final
@@ -15,6 +16,7 @@ from server.twin.frames import SAMPLES_MAX, Samples
 from server.twin.shown import CHANNELS, MISSING, NUMERICS, SCALES, DeviceData
 
 FRESH_S: Final = 5.0
+SPOT_FRESH_S: Final = 300.0
 WINDOW_S: Final = 10
 BREATH_WINDOW_S: Final = 30
 GAP_MAX_S: Final = 10  # a jump of more, forth or back, begins a new count
@@ -33,7 +35,7 @@ class Feed(Struct):
     sent: int = 0  # number of the first sample not shown yet
     shift: int = 0  # number shown to viewers less the device's own
     waves: dict[str, bytes] = {}  # each from `head` on, equally long, int16 little endian
-    numbers: dict[str, tuple[float, int]] = {}  # value, tick it came
+    numbers: dict[str, tuple[float, int, int]] = {}  # value, tick it came, ticks since the one before (0: the first)
     derived: dict[str, float] = {}
     since_breath_s: float | None = None
     last_tick: int = 0
@@ -49,7 +51,8 @@ class Feed(Struct):
         self.last_tick = tick
         for name, value in block.numerics.items():
             if name in NUMERICS and np.isfinite(value):
-                self.numbers[name] = (float(value), tick)
+                before = self.numbers.get(name)
+                self.numbers[name] = (float(value), tick, tick - before[1] if before else 0)
         rows = {name: data for name, data in block.waves.items() if name in CHANNELS and len(data) % 2 == 0}
         samples = min((len(data) // 2 for data in rows.values()), default=0)
         if block.rate_hz and samples and 2 * samples <= CHANNEL_BYTES_MAX:
@@ -141,8 +144,9 @@ class Feed(Struct):
         return {}
 
     def silent_s(self, tick: int, tick_hz: int) -> float:
-        """Seconds since anything came."""
-        return (tick - self.last_tick) / tick_hz
+        """Seconds since anything came, less the pause that is usual with this device."""
+        usual_s = FRESH_S if self.waves else max((_patience_s(n[2], tick_hz) for n in self.numbers.values()), default=0)
+        return (tick - self.last_tick) / tick_hz - max(0.0, usual_s - FRESH_S)
 
     def is_silent(self, tick: int, tick_hz: int) -> bool:
         """Nothing came for so long that values are blank."""
@@ -154,12 +158,18 @@ class Feed(Struct):
 
     def values(self, tick: int, tick_hz: int) -> dict[str, float | None]:
         """The device's own numbers, else what its waves say; None when neither is fresh."""
-        fresh = FRESH_S * tick_hz
         values: dict[str, float | None] = dict.fromkeys(NUMERICS)
-        if tick - self.wave_tick <= fresh:
+        if tick - self.wave_tick <= FRESH_S * tick_hz:
             values |= self.derived
-        values |= {name: value for name, (value, came) in self.numbers.items() if tick - came <= fresh}
+        for name, (value, came, pause) in self.numbers.items():
+            if tick - came <= _patience_s(pause, tick_hz) * tick_hz:
+                values[name] = value
         return values
+
+
+def _patience_s(pause: int, tick_hz: int) -> float:
+    """How long a number is good that came `pause` ticks after the one before; 0: it was the first."""
+    return min(max(3 * pause / tick_hz, FRESH_S), SPOT_FRESH_S) if pause else SPOT_FRESH_S
 
 
 def _heart_rate(leads: list[float | None], pulse: float | None) -> float | None:

@@ -220,17 +220,30 @@ def test_a_device_takes_the_bed_over_and_gives_it_back() -> None:
 
 def test_a_silent_device_goes_blank_then_alarms_then_is_gone() -> None:
     beds = bedside()
-    beds.device(0, numerics(hr=61), 1)
-    shown, _ = run(beds, 1, 8)
+    beds.device(0, numerics(hr=60), 1)
+    run(beds, 1, 1)
+    beds.device(0, numerics(hr=61), TICK_HZ + 1)
+    shown, _ = run(beds, TICK_HZ + 1, 8)
     assert shown[0][3].hr == 61
     last = shown[0][-1]
     assert (last.hr, last.live, last.news2, last.source) == (None, False, None, "device: monitor")
     assert [(row.code, row.active) for row in last.alarms] == [("device-silent", True)]
-    shown, _ = run(beds, 8 * TICK_HZ + 1, 54)
+    shown, _ = run(beds, 9 * TICK_HZ + 1, 54)
     last = shown[0][-1]
     assert (last.source, last.live) == ("model", True)
     assert [(row.code, row.active) for row in last.alarms] == [("device-silent", False)]
-    assert beds.acknowledge(0, "device-silent", "Dr Ada", 1861)
+    assert beds.acknowledge(0, "device-silent", "Dr Ada", 63 * TICK_HZ + 1)
+
+
+def test_a_spot_measurement_is_shown_for_five_minutes_and_a_minute_trend_for_three() -> None:
+    beds = bedside()
+    beds.device(0, numerics(hr=61), 1)
+    shown, _ = run(beds, 1, 60)
+    assert (shown[0][-1].hr, shown[0][-1].live, shown[0][-1].alarms) == (61, True, [])
+    beds.device(0, numerics(hr=62), 60 * TICK_HZ + 1)
+    shown, _ = run(beds, 60 * TICK_HZ + 1, 190)
+    assert [shown[0][second].hr for second in (1, 178, 185)] == [62, 62, None]
+    assert [row.code for row in shown[0][-1].alarms] == ["device-silent"]
 
 
 def device_waves(first: int, ecg: np.ndarray, abp: np.ndarray | None = None) -> DeviceData:
