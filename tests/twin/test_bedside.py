@@ -239,7 +239,7 @@ def test_a_spot_measurement_is_shown_for_five_minutes_and_a_minute_trend_for_thr
     beds = bedside()
     beds.device(0, numerics(hr=61), 1)
     shown, _ = run(beds, 1, 60)
-    assert (shown[0][-1].hr, shown[0][-1].live, shown[0][-1].alarms) == (61, True, [])
+    assert (shown[0][-1].hr, shown[0][-1].live, shown[0][-1].alarms) == (61, True, ())
     beds.device(0, numerics(hr=62), 60 * TICK_HZ + 1)
     shown, _ = run(beds, 60 * TICK_HZ + 1, 190)
     assert [shown[0][second].hr for second in (1, 178, 185)] == [62, 62, None]
