@@ -1,8 +1,8 @@
 """One device that feeds a bed: its samples by number, its numbers, and what is read from its own waves.
 
 Owns the newest seconds of each wave and what of them was not shown yet. Numbers the device does not send are derived
-from its own waves only; a gap stays a gap. Time is ticks. A wave is good for 5 s after it came; a number for three times
-as long as it took to come, from 5 s to 5 min, so that a chart's spot measurements are not called silence.
+from its own waves only; a gap stays a gap. Time is ticks. A wave is good for 5 s after it came; a number for three
+times as long as it took to come, from 5 s to 5 min, so that a chart's spot measurements are not called silence.
 """
 
 from typing import Final
