@@ -49,7 +49,10 @@ def limits_of(header: Header) -> Limits:
 
 def load(header: Header, point: Checkpoint) -> World:
     """The world of a checkpoint; raises JournalError if it does not come out with the digest it was written with."""
-    world = World.load(point.world, header.rooms, limits_of(header), header.tick_hz, header.seed)
+    try:
+        world = World.load(point.world, header.rooms, limits_of(header), header.tick_hz, header.seed)
+    except ValueError as error:
+        raise JournalError(f"checkpoint of tick {point.tick} is of another version: {error}") from error
     if world.digest() != point.digest:
         raise JournalError(
             f"checkpoint of tick {point.tick}: digest is {world.digest().hex()}, {point.digest.hex()} written"

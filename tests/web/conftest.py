@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from server.edge.static import ClientError, client_folder
 from tests import chromium
@@ -46,6 +47,7 @@ class House:
     """`asclepion serve`, and the links it printed, by role."""
 
     def __init__(self, data: Path) -> None:
+        self.data = data
         self.edge, self.admin, native = free_port(), free_port(), free_port()
         ports = [
             "--edge-port",
@@ -79,6 +81,17 @@ class House:
         words = ["pgrep", "-P", str(self.process.pid), "-f", f"server {name}"]
         return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
+    @contextlib.contextmanager
+    def feed(self, bed: str) -> Iterator[None]:
+        """The demonstration recording plays into a bed; Ctrl-C ends it."""
+        words = [sys.executable, "-m", "server", "feed", "--bed", bed, "--data", str(self.data)]
+        with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+            try:
+                yield
+            finally:
+                process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+
     def close(self) -> None:
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -92,9 +105,9 @@ class House:
 class Visitor:
     """Somebody with a browser profile of their own. `said` is all the page wrote to its console."""
 
-    def __init__(self, browser: Browser, house: House, name: str) -> None:
+    def __init__(self, browser: Browser, house: House, name: str, context: BrowserContext | None = None) -> None:
         self.name, self.house = name, house
-        self.context = browser.new_context(viewport=VIEW)  # type: ignore[arg-type]
+        self.context = context or browser.new_context(viewport=VIEW)  # type: ignore[arg-type]
         self.page: Page = self.context.new_page()
         self.said: list[str] = []
         self.page.on("console", self._heard)
@@ -133,6 +146,15 @@ class Visitor:
         """Walk to a place of the room."""
         arrived: bool = self.page.evaluate("([x, z]) => window.asclepion.walkTo(x, z)", [x, z])
         return arrived
+
+    def stand_still(self) -> tuple[float, float]:
+        """Where one stands, once half a second has moved one no further."""
+        while True:
+            before = self.state
+            self.until("s.tick > x", before["tick"] + 15)
+            if self.state["position"] == before["position"]:
+                x, z = before["position"]
+                return x, z
 
     def sees(self, name: str) -> dict[str, Any]:
         """A person as this page shows them."""
@@ -180,12 +202,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visitor(browser: Browser, house: House) -> Iterator[Callable[[str], Visitor]]:
+def visitor(browser: Browser, house: House) -> Iterator[Callable[..., Visitor]]:
     """Makes visitors. Each leaves at the end, and none may have been complained about on the console."""
     visitors: list[Visitor] = []
 
-    def make(name: str) -> Visitor:
-        visitors.append(Visitor(browser, house, name))
+    def make(name: str, context: BrowserContext | None = None) -> Visitor:
+        """With a `context`: in another tab of that profile."""
+        visitors.append(Visitor(browser, house, name, context))
         return visitors[-1]
 
     yield make
@@ -193,5 +216,6 @@ def visitor(browser: Browser, house: House) -> Iterator[Callable[[str], Visitor]
         leave = each.page.get_by_role("banner").get_by_role("button", name="Leave")
         if leave.count():
             leave.click()
+    for each in visitors:
         each.context.close()
     assert [line for each in visitors for line in each.said] == []

@@ -204,7 +204,7 @@ def test_who_was_there_is_there_again_after_a_crash(visitor, house, part):
     ada.panel("Places")
     ada.page.get_by_role("button", name="Take the Pen").click()
     ada.until("thing('Pen').owner >= 0")
-    x, z = ada.state["position"]
+    x, z = ada.stand_still()
     tick = ada.state["tick"]
     os.kill(house.part(part), signal.SIGKILL)
     ada.page.get_by_text("Reconnecting").wait_for()
@@ -231,6 +231,27 @@ def test_another_link_in_the_same_tab_takes_the_place_of_the_first(visitor):
     ada.enter("observer")
     assert ada.state["role"] == "observer"
     assert [person["name"] for person in ada.state["people"]] == ["Ada"]
+
+
+def test_two_tabs_of_one_browser_are_two_people(visitor):
+    ada = visitor("Ada").enter("clinician")
+    ben = visitor("Ben", ada.context).enter("patient")
+    ben.until("who('Ada')?.shown")
+    ada.page.bring_to_front()
+    ada.until("who('Ben')?.shown && s.role === 'clinician'")
+
+
+def test_a_recorded_patient_is_played_into_the_bed(visitor, house):
+    ada = visitor("Ada").enter("clinician")
+    ada.go_to_ward()
+    ada.until("s.beds.every((bed) => bed.open && bed.source === 'model')")
+    with house.feed("ward/bed-2"):
+        ada.until("s.beds[1].source.startsWith('device: ') && s.beds[1].hr > 40 && s.beds[1].sap > 80")
+        ada.panel("Bedside")
+        ada.page.get_by_role("button", name="Bed bed-2").click()
+        ada.page.get_by_text("device: demo").first.wait_for()
+        assert [bed["source"] for bed in ada.state["beds"]].count("model") == 3
+    ada.until("s.beds[1].source === 'model'")
 
 
 def test_axe_finds_nothing_on_any_panel(visitor):

@@ -32,6 +32,7 @@ const TICK_MS = 1000 / 30; // until Welcome says
 const RELAX_AFTER = 90; // frames, then a slow machine is spared shadows
 const RELAX_FPS = 20;
 const LINK_AT = "asclepion.link";
+const ROLE_AT = "asclepion.role";
 
 const app = document.getElementById("app")!;
 const link = parseLink(location.pathname, location.hash);
@@ -363,9 +364,11 @@ class House {
 // --- from the link to the room ---
 
 /** The join page; `reason` is why one is here again. */
-function showJoin(identity: Identity, reason: string): void {
+function showJoin(reason: string): void {
   delete window.asclepion;
-  const page = new JoinPage(link, reason, async (name) => {
+  const page = new JoinPage(link, reason, async (name, role) => {
+    const identity = await loadIdentity(role);
+    sessionStorage.setItem(ROLE_AT, role);
     const ticket = await redeem(link, name, identity.publicKey);
     page.dispose();
     showRoom(identity, { token: ticket.token, room: ticket.room });
@@ -375,25 +378,25 @@ function showJoin(identity: Identity, reason: string): void {
 
 function showRoom(identity: Identity, by: { token: string; room: string } | Kept): void {
   sessionStorage.setItem(LINK_AT, location.pathname + location.hash);
-  const house = new House(identity, (reason) => showJoin(identity, reason));
+  const house = new House(identity, (reason) => showJoin(reason));
   const hook: Hook = { state: () => house.state(), walkTo: (x, z) => house.walkTo(x, z), act: (action) => house.act(action as Action) };
   window.asclepion = Object.freeze(hook);
   house.enter(by);
 }
 
 async function start(): Promise<void> {
-  let identity: Identity;
+  const secret = kept(sessionStorage);
+  if (secret === null) return showJoin("");
   try {
-    identity = await loadIdentity();
+    const identity = await loadIdentity(sessionStorage.getItem(ROLE_AT) ?? "");
+    const sameLink = sessionStorage.getItem(LINK_AT) === location.pathname + location.hash;
+    if (sameLink) return showRoom(identity, secret);
+    giveUpSeat(identity, sessionStorage, secret);
   } catch (error) {
     app.replaceChildren(sentencePage(error instanceof Error ? error.message : String(error), () => location.reload()));
     return;
   }
-  const secret = kept(sessionStorage);
-  const sameLink = sessionStorage.getItem(LINK_AT) === location.pathname + location.hash;
-  if (secret !== null && sameLink) return showRoom(identity, secret);
-  if (secret !== null) giveUpSeat(identity, sessionStorage, secret);
-  showJoin(identity, "");
+  showJoin("");
 }
 
 window.addEventListener("hashchange", () => location.reload());

@@ -1,10 +1,13 @@
-/** The person's Ed25519 signing key: made once, kept in IndexedDB, never extractable. Owns nothing else of the person. */
+/** The person's Ed25519 signing keys, one for each role they take here: made once, kept in IndexedDB, never extractable.
+ *
+ * A key is a person to the house, and a person is in one place: so the clinician's tab and the patient's tab of one
+ * browser are two people. Owns nothing else of the person. */
 
 import type { Bytes } from "../bytes";
 
 const DATABASE = "asclepion";
 const STORE = "keys";
-const ROW = "signing-key";
+const rowOf = (role: string): string => `signing-key/${role}`;
 
 /** One's own key: the raw public half, and signing with the other. */
 export interface Identity {
@@ -15,28 +18,28 @@ export interface Identity {
 /** This browser cannot hold a key; the message is for people. */
 export class IdentityError extends Error {}
 
-/** The key of this browser, made at the first call. */
-export async function loadIdentity(): Promise<Identity> {
+/** The key of this browser for a role, made at the first call. */
+export async function loadIdentity(role: string): Promise<Identity> {
   if (!globalThis.isSecureContext) throw new IdentityError("This page needs https (or localhost): only there may a browser hold a signing key.");
-  const pair = (await stored()) ?? (await make());
+  const pair = (await stored(role)) ?? (await make(role));
   const publicKey = new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey));
   const sign = async (message: Bytes): Promise<Bytes> => new Uint8Array(await crypto.subtle.sign("Ed25519", pair.privateKey, message));
   return { publicKey, sign };
 }
 
-async function make(): Promise<CryptoKeyPair> {
+async function make(role: string): Promise<CryptoKeyPair> {
   let pair: CryptoKeyPair;
   try {
     pair = (await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"])) as CryptoKeyPair;
   } catch {
     throw new IdentityError("This browser does not know Ed25519 signatures: please use a newer one.");
   }
-  await request("readwrite", (store) => store.put(pair, ROW));
+  await request("readwrite", (store) => store.put(pair, rowOf(role)));
   return pair;
 }
 
-async function stored(): Promise<CryptoKeyPair | undefined> {
-  return (await request("readonly", (store) => store.get(ROW))) as CryptoKeyPair | undefined;
+async function stored(role: string): Promise<CryptoKeyPair | undefined> {
+  return (await request("readonly", (store) => store.get(rowOf(role)))) as CryptoKeyPair | undefined;
 }
 
 function open(): Promise<IDBDatabase> {

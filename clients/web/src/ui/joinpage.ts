@@ -1,6 +1,7 @@
 /** The page before the room: its title, who is inside, one's name, the role of the link, Enter. Errors are sentences. */
 
 import { askWho, type Inside, JoinError, type JoinLink } from "../net/join";
+import type { Role } from "../net/protocol";
 import { ROLES } from "../scene/roles";
 import { button, h, rebuild, setText } from "./dom";
 
@@ -23,7 +24,7 @@ export class JoinPage {
   constructor(
     private readonly link: JoinLink,
     reason: string,
-    private readonly enter: (name: string) => Promise<void>,
+    private readonly enter: (name: string, role: Role) => Promise<void>,
   ) {
     this.name.value = localStorage.getItem(NAME_AT) ?? "";
     const form = h("form", { novalidate: true, onsubmit: (event) => void this.submit(event) }, h("label", { for: "name" }, "Your name"), this.name, this.role, this.fault, this.enterButton);
@@ -80,7 +81,7 @@ export class JoinPage {
     this.enterButton.disabled = true;
     setText(this.enterButton, "Entering\u2026");
     try {
-      await this.enter(name);
+      await this.enter(name, (await askWho(this.link)).role);
     } catch (error) {
       this.say(error instanceof Error ? error.message : String(error));
       this.enterButton.disabled = false;
