@@ -62,7 +62,7 @@ bench: .venv/installed-test ## measure tick, codec, fan-out, twins and ledger, a
 ci: check test ## what has to hold before a change goes in
 
 locks: .venv/installed-test ## pin again: writes the lock files from pyproject.toml, needs uv
-	@uv pip compile pyproject.toml --extra feed --extra build $(LOCK_FLAGS) -o requirements.lock
+	@uv pip compile pyproject.toml --extra feed --extra build --extra tools $(LOCK_FLAGS) -o requirements.lock
 	uv pip compile pyproject.toml --extra test $(LOCK_FLAGS) -c requirements.lock -o requirements-test.lock
 
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet

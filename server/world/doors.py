@@ -31,9 +31,7 @@ def need_entry(t: Tables, role: str, room: int) -> None:
     """Refuse unless a person of that role may come into the room now."""
     file = t.rooms[room]
     if not may(role, "enter", file):  # type: ignore[arg-type]
-        raise Refusal(
-            "may-not-enter", f"a {role} may not enter {file.slug}, allowed are: {who_may('enter', file)}"
-        )
+        raise Refusal("may-not-enter", f"a {role} may not enter {file.slug}, allowed are: {who_may('enter', file)}")
     if t.locked[room]:
         raise Refusal("room-locked", f"{file.slug} is locked: nobody new may come in until it is unlocked")
 

@@ -164,5 +164,3 @@ def succeed(t: Tables, old: Tables) -> None:
         bed = row.bed if row.bed < 0 else bed_of.get(old.beds[row.bed].patient)
         if bed is not None:
             t.pending[leaf] = msgspec.structs.replace(row, bed=bed)
-
-

@@ -284,8 +284,9 @@ def _parts(room: Room) -> Iterator[tuple[Where, Block]]:
     for number in range(walls):
         half = mm(room.wall[number].thickness_m / 2)  # a wall may be built into the room's own
         block = blocks[number]
-        yield ("wall", number), block._replace(
-            x0=block.x0 + half, z0=block.z0 + half, x1=block.x1 - half, z1=block.z1 - half
+        yield (
+            ("wall", number),
+            block._replace(x0=block.x0 + half, z0=block.z0 + half, x1=block.x1 - half, z1=block.z1 - half),
         )
     for number in range(boxes):
         yield ("box", number), blocks[walls + number]
