@@ -33,6 +33,7 @@ from server.world.events import ToAccess, ToRecord
 
 SHARD = 0  # the client number of what the shard itself says
 ACCESS_QUEUE_MAX = 4096
+KIDS_MAX = 65_536  # people whose key entry is remembered
 WAITING_MAX = 512  # entries under way; the link itself holds twice as many
 TROUBLE = frozenset({"disk-full", "disk-error", "damaged", "stopped"})  # refusals that say nothing about the entry
 
@@ -264,7 +265,7 @@ class Recorder:
                     self._asked_chains.discard(answer.patient)
                     self._learn(answer.patient, Head(answer.next_seq, answer.prev))
                 case KeyIs():
-                    self.kids[answer.actor] = answer.index
+                    self._know_kid(answer.actor, answer.index)
                     self._found.append(answer.actor)
                 case StatusIs():
                     self._status(answer)
@@ -274,6 +275,13 @@ class Recorder:
         """Patients whose chain has a new head since last asked, in the order they moved."""
         moved, self._moved = list(dict.fromkeys(self._moved)), []
         return moved
+
+    def _know_kid(self, actor: bytes, index: int) -> None:
+        """Who was told of longest ago is forgotten first when the table is full; the ledger can be asked again."""
+        self.kids.pop(actor, None)
+        if len(self.kids) >= KIDS_MAX:
+            del self.kids[next(iter(self.kids))]
+        self.kids[actor] = index
 
     def found(self) -> set[bytes]:
         """Fingerprints of keys that the ledger told about since last asked."""
@@ -290,7 +298,9 @@ class Recorder:
             self._again()
 
     def _again(self) -> None:
-        """A ledger process that is new: whatever is unanswered is submitted again (it knows what it has already)."""
+        """A ledger process that is new: whatever is unanswered is asked again (it knows what it has already)."""
+        for patient in sorted(self._asked_chains):
+            self.link.ask_chain(patient)
         for wanted in self._waiting.values():
             self.link.submit(wanted.entry, wanted.blob, wanted.wrapped_key)
         for data in [*self._access_entries.values(), *([self._own_enrolment] if self._own_enrolment else [])]:
@@ -304,14 +314,14 @@ class Recorder:
         if access is not None:
             return [Command(SHARD, 0, AccessRecorded(access.client, access.bed, ack.index))]
         if self._own_enrolment and ack.leaf == entries.leaf_hash(self._own_enrolment):
-            self.kids[self.actor] = ack.index
+            self._know_kid(self.actor, ack.index)
             self._own_enrolment = b""
             return []
         wanted = self._waiting.pop(ack.leaf, None)
         if wanted is not None:
             payload = entries.open_entry(wanted.entry).entry
             if payload.type == "key":
-                self.kids[payload.actor] = ack.index
+                self._know_kid(payload.actor, ack.index)
             return [Command(SHARD, 0, Recorded(ack.leaf, ack.index, ack.proof))]
         return []
 
