@@ -17,7 +17,7 @@ from server.replay import main as replay
 from server.replay import replay_segment
 from server.sim.poses import POSE
 from server.twin.orders import Order, to_fhir
-from server.world.commands import Command, PlaceOrder, SetInvite
+from server.world.commands import Command, Moderate, PlaceOrder, SetInvite
 from server.world.events import Care, PersonCame, PersonLeft, RoomEntered, Said
 from tools.client import Client
 from tools.client_lines import MemoryLine
@@ -301,3 +301,28 @@ def test_leaving_the_room_is_told_to_those_who_stay(stage):
     ann.leave()
     stage.tick(2)
     assert [left.avatar for left in stage.said("ben", PersonLeft)] == [ann.room.avatar]
+
+
+def test_a_ban_outlives_a_crash(stage):
+    ann = stage.connect("ann", room="ward")
+    rob = stage.connect("rob", "student", "ward")
+    ann.ask(Moderate, rob.room.avatar, "ban", "shouted at a patient")
+    stage.until(lambda: rob.bye is not None, 10)
+    stage.crash_and_restart()
+    again = stage.connect("rob", "student", "ward")
+    assert again.welcome is None and again.bye.code == "banned"
+    assert stage.connect("kim", "student", "ward").welcome is not None
+
+
+@pytest.mark.parametrize("replayed", ["pose", "command"])
+def test_a_replayed_frame_ends_the_session(stage, replayed):
+    ann, ben = stage.connect("ann"), stage.connect("ben")
+    sent = []
+    line = ann._line
+    ann._transmit = lambda frame: (sent.append(frame), line.send(frame))
+    ann.send_pose() if replayed == "pose" else ann.say("once")
+    stage.tick(2)
+    line.send(sent[0])
+    stage.tick(2)
+    assert ann.bye.code == "sequence" and ben.bye is None
+    assert len(stage.said("ben", Said)) == (replayed == "command")
