@@ -78,7 +78,7 @@ class Config:
     keyframe_every: Doc[int, "ticks from one keyframe to the next, 2 to 30"] = 10
     seed: Doc[int, "of everything drawn by lot in the world"] = 1
     rooms: Doc[str, "folder with room files; empty is the demonstration hospital"] = ""
-    demo: Doc[bool, "demonstration: bots on a ward round, a recording at a bed, links for every role"] = True
+    demo: Doc[bool, "demonstration: bots on a ward round, links for every role"] = True
     demo_bots: Doc[int, "how many bots walk the demonstration, 0 to 50"] = 6
     edge_host: Doc[str, "address browsers reach"] = "127.0.0.1"
     edge_port: Doc[int, "port browsers reach; 0 takes any free one"] = 8080
@@ -90,6 +90,7 @@ class Config:
     tls_key: Doc[str, "PEM file with the certificate's private key"] = ""
     ledger_origin: Doc[str, "name of the log in its checkpoints"] = "localhost/asclepion"
     checkpoint_every_s: Doc[float, "seconds between checkpoints of the world on disk"] = 10.0
+    journal_segments: Doc[int, "how many ten-minute pieces of the journal are kept, 2 to 10000"] = 6
     log_level: Doc[str, "debug, info, warning or error"] = "info"
     limits: Limits = field(default_factory=Limits)
 
@@ -98,6 +99,7 @@ class Config:
         _within("tick_hz", self.tick_hz, 20, 90)
         _within("keyframe_every", self.keyframe_every, 2, 30)
         _within("demo_bots", self.demo_bots, 0, 50)
+        _within("journal_segments", self.journal_segments, 2, 10_000)
         _within("checkpoint_every_s", self.checkpoint_every_s, 0.1, 3600)
         for name in ("edge_port", "admin_port"):
             _within(name, getattr(self, name), 0, 65_535)

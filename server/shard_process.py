@@ -29,7 +29,6 @@ from server.world.commands import ROLES, Command, Role, SetInvite
 from server.world.rooms import RoomFileError, load_rooms
 from server.world.world import World
 
-KEEP_SEGMENTS = 6
 SEGMENT_S = 600.0
 STATS_EVERY_S = 1.0
 DEMO_USES = 100_000
@@ -104,7 +103,7 @@ class ShardProcess:
             if now_s >= self._next_segment_s:
                 self._next_segment_s = now_s + SEGMENT_S
                 self.shard.journal.rotate(self.shard.header())
-            self.shard.journal.checkpoint(point, KEEP_SEGMENTS)
+            self.shard.journal.checkpoint(point, self.config.journal_segments)
         if now_s >= self._next_stats_s:
             self._next_stats_s = now_s + STATS_EVERY_S
             self._publish_stats()
