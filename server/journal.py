@@ -127,7 +127,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write durably and whole, or not at all: temporary file, fsync, rename, fsync of the folder."""
     path = folder / f"checkpoint-{checkpoint.tick:012d}.world"
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as out:
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         out.write(CHECKPOINT_MAGIC + _frame(_encoder.encode(checkpoint)))
         out.flush()
         os.fsync(out.fileno())
