@@ -205,7 +205,9 @@ class Shard:
                 case ToRecord():
                     self.recorder.submit(event.body)
                 case ToAccess():
-                    self.recorder.access(event.body, self.world.person_of(event.body.client))
+                    guest = self.guests.client(event.body.client)
+                    if guest is not None:  # who is gone by the end of the tick needs no access
+                        self.recorder.access(event.body, guest.newcomer.person)
         self.recorder.settle()
         self.recorder.work(self.world.tick, unix_s)
 

@@ -326,3 +326,15 @@ def test_a_replayed_frame_ends_the_session(stage, replayed):
     stage.tick(2)
     assert ann.bye.code == "sequence" and ben.bye is None
     assert len(stage.said("ben", Said)) == (replayed == "command")
+
+
+@pytest.mark.parametrize("then", [b"\xc1", encoder.encode(Bye("left")), b"\x10short"])
+def test_who_comes_and_goes_in_one_tick_leaves_nothing_behind(stage, then):
+    doc, _ = at_the_bed(stage)
+    line = stage.wire.client()
+    token = stage.tokens.mint_join(Claims("ward", "clinician", "gone"), stage.clock.now_s)
+    line.send(encoder.encode(make_hello(Ed25519PrivateKey.generate(), token=token)))
+    line.send(then)
+    stage.tick(10)
+    assert len(stage.shard.guests) == 1 and len(stage.world.clients()) == 1
+    assert doc.bye is None
