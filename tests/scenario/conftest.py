@@ -164,3 +164,9 @@ def stage(tmp_path: Path, pool: ThreadPoolExecutor) -> Iterator[Stage]:
     made = Stage(tmp_path, Config(data=str(tmp_path)), pool)
     yield made
     made.close()
+
+
+@pytest.fixture
+def raise_stage(pool: ThreadPoolExecutor) -> Callable[[Path, Config], Stage]:
+    """Makes further stages; whoever asks for one closes it."""
+    return lambda data, config: Stage(data, config, pool)
