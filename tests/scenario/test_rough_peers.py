@@ -85,10 +85,11 @@ ACTS = (
     "join", "join", "resume", "line", "drop", "bye", "garbage", "pose", "say", "go", "grab", "release", "offer", "sit",
     "remove", "lock", "admit", "enrol", "invite", "ack", "tick", "tick", "tick", "ledger",
 )  # fmt: skip
+ACTIONS = st.tuples(st.sampled_from(ACTS), st.integers(0, PEOPLE - 1), st.integers(0, 10_000))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, PEOPLE - 1), st.integers(0, 10_000)), min_size=10, max_size=80))
+@given(st.lists(ACTIONS, min_size=10, max_size=80))
 def test_the_shard_goes_on_whatever_peers_do(tmp_path_factory, raise_stage, acts):
     data = tmp_path_factory.mktemp("rough")
     stage = raise_stage(data, Config(data=str(data)))
