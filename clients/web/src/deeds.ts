@@ -48,7 +48,7 @@ export class Deeds {
       case "release":
         return send({ tag: "release", hand: chance.hand });
       case "grab":
-        return this.grab(chance.slot);
+        return this.take(chance.slot);
       case "sit":
         return send({ tag: "sit", seat: chance.seat });
       case "go":
@@ -83,8 +83,9 @@ export class Deeds {
   take(slot: number): void {
     const row = this.parts.timeline().things().get(slot);
     if (row === undefined) return;
-    if (row.owner >= 0) return this.grab(slot);
-    this.go([row.position[0] / 1000, row.position[2] / 1000], THING_MM, `the ${this.parts.model.things.get(slot)?.name ?? "thing"}`, () => this.grab(slot));
+    const at = row.owner < 0 ? ([row.position[0], row.position[2]] as const) : this.palmOf(row.owner, row.hand);
+    if (at === null) return;
+    this.go([at[0] / 1000, at[1] / 1000], THING_MM, `the ${this.parts.model.things.get(slot)?.name ?? "thing"}`, () => this.grab(slot));
   }
 
   /** Walks to a person. */
@@ -125,6 +126,15 @@ export class Deeds {
     const [x, z] = monitorPlace(layout.bed[row]!, layout);
     this.parts.walker().face([x * 1000, z * 1000]);
     this.parts.openBed(model.beds[row]!.index);
+  }
+
+  /** Where a hand is, mm; null for who is not to be seen. */
+  private palmOf(slot: number, hand: number): [number, number] | null {
+    const avatars = this.parts.timeline().newest()?.avatars;
+    const row = avatars?.slot.subarray(0, avatars.count).indexOf(slot) ?? -1;
+    if (avatars === undefined || row < 0) return null;
+    const at = 3 * (2 * row + hand);
+    return [avatars.head[3 * row]! + avatars.hand[at]!, avatars.head[3 * row + 2]! + avatars.hand[at + 2]!];
   }
 
   private placeOf(slot: number): [number, number] | null {
