@@ -25,14 +25,13 @@ class Limits:
 
     avatars_max: Doc[int, "world-wide slots, at most 4096 (12 bits on the wire)"] = 1024
     rooms_max: Doc[int, "rooms of one shard, at most 256 (8 bits on the wire)"] = 64
-    room_view_max: Doc[int, "people in one view"] = 64
     things_max: Doc[int, "things that can be grabbed, at most 1024 (10 bits on the wire)"] = 512
     frame_bytes_max: Doc[int, "one client frame, bytes"] = 16_384
     bytes_per_s: Doc[int, "per peer, sustained; burst is twice that"] = 64_000
     messages_per_s: Doc[int, "per peer, sustained; burst is twice that"] = 120
     inbound_queue_max: Doc[int, "frames waiting per peer"] = 64
     outbound_bytes_max: Doc[int, "control frames waiting per peer, bytes; over it the peer is let go"] = 262_144
-    hello_timeout_s: Doc[float, "seconds a fresh connection has to say hello"] = 5.0
+    hello_timeout_s: Doc[float, "seconds a fresh WebSocket has to say hello"] = 5.0
     hellos_per_tick: Doc[int, "hellos looked at in one tick; the others wait"] = 20
     unverified_peers_max: Doc[int, "connections that have not said hello yet"] = 512
     idle_timeout_s: Doc[float, "no frame at all for so long: the connection counts as gone"] = 20.0

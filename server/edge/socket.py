@@ -6,7 +6,7 @@ Owns the life of one connection on the edge. Frames are opaque; each goes to the
 import asyncio
 from typing import cast
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from server.edge.exchange import RESTART, Browser, Exchange
 from server.edge.guard import origin_allowed, refusal
@@ -14,7 +14,7 @@ from server.net.protocol import SUBPROTOCOL
 
 HEARTBEAT_S = 15.0
 CLOSE_S = 2.0
-UNSUPPORTED, TRY_LATER = 1003, 1013
+UNSUPPORTED, POLICY = 1003, 1008
 
 
 def _offers(request: web.Request) -> list[str]:
@@ -60,11 +60,22 @@ async def serve(request: web.Request, exchange: Exchange, allowed: tuple[str, ..
 
 
 async def _listen(socket: web.WebSocketResponse, conn: int, exchange: Exchange) -> None:
+    try:
+        first = await socket.receive(timeout=exchange.limits.hello_timeout_s)
+    except TimeoutError:
+        exchange.counters["hellos_missing"] += 1
+        await socket.close(code=POLICY, message=b"no hello in time")
+        return
+    await _take(first, socket, conn, exchange)
     async for message in socket:
-        if message.type is WSMsgType.BINARY:
-            exchange.receive(conn, message.data)
-        elif message.type is WSMsgType.TEXT:
-            exchange.counters["frames_refused"] += 1
-            await socket.close(code=UNSUPPORTED, message=b"binary frames only")
-        elif message.type is WSMsgType.ERROR:
-            exchange.counters["frames_refused"] += 1
+        await _take(message, socket, conn, exchange)
+
+
+async def _take(message: WSMessage, socket: web.WebSocketResponse, conn: int, exchange: Exchange) -> None:
+    if message.type is WSMsgType.BINARY:
+        exchange.receive(conn, message.data)
+    elif message.type is WSMsgType.TEXT:
+        exchange.counters["frames_refused"] += 1
+        await socket.close(code=UNSUPPORTED, message=b"binary frames only")
+    elif message.type is WSMsgType.ERROR:
+        exchange.counters["frames_refused"] += 1

@@ -153,6 +153,19 @@ def test_without_our_subprotocol_there_is_no_connection(shard, visiting):
     asyncio.run(story())
 
 
+def test_who_says_no_hello_in_time_is_let_go_and_others_stay(shard, visiting):
+    async def story() -> None:
+        async with visiting(limits=Limits(hello_timeout_s=0.3)) as visit, visit.ws() as mute, visit.ws() as polite:
+            await polite.send_bytes(b"\x80hi")
+            await binary(polite, b"\x90")
+            assert await close_code(mute) == 1008
+            assert visit.edge.exchange.counters["hellos_missing"] == 1
+            await polite.send_bytes(b"\x80still")
+            assert await binary(polite, b"\x90") == b"\x90\x80still"
+
+    asyncio.run(story())
+
+
 def test_there_is_a_limit_to_connections(shard, visiting):
     async def story() -> None:
         limits = Limits(avatars_max=1, unverified_peers_max=1)
