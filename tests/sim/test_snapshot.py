@@ -241,5 +241,12 @@ def test_a_full_record_is_252_bits() -> None:
     assert sorted(c for _, first, n in rows.GROUPS.tolist() for c in range(first, first + n)) == list(range(1, 17))
 
 
-def test_prime_compiles_and_changes_nothing() -> None:
+def test_after_prime_no_kernel_is_compiled_again_for_a_frame() -> None:
     snapshot.prime()
+    kernels = (snapshot_write.put_full, snapshot_write.put_delta, snapshot_read.get_full, snapshot_read.get_delta)
+    before = [kernel.signatures for kernel in kernels]
+    old, new = pair(3)
+    decode(keyframe_of(new), {})
+    decode(delta_of(new, old), {(old.room, old.tick): old})
+    assert [kernel.signatures for kernel in kernels] == before
+    assert all(before)

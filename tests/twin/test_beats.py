@@ -151,6 +151,10 @@ def test_breath_stops_are_counted_from_the_last_breath() -> None:
 @settings(max_examples=80, deadline=None)
 def test_no_samples_break_the_readers(samples: list[float], rate_hz: int) -> None:
     wave = np.array(samples)
-    heart_rate(wave / 100, rate_hz)
-    pressure(wave, rate_hz)
-    breaths(wave, rate_hz, 8.0)
+    rate = heart_rate(wave / 100, rate_hz)
+    assert rate is None or 0 <= rate < 400
+    read = pressure(wave, rate_hz)
+    assert read is None or (np.isfinite(read).all() and read.dap <= read.map <= read.sap and read.rate > 0)
+    breath = breaths(wave, rate_hz, 8.0)
+    assert breath.rate is None or 0 <= breath.rate < 400
+    assert breath.since_s is None or 0 <= breath.since_s <= len(wave) / rate_hz
