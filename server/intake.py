@@ -62,7 +62,7 @@ class Intake:
         self._now_s = self._unix_s = 0.0
         self._first: list[Command] = []
         self._commands: list[Command] = []
-        self._poses: dict[int, np.void] = {}
+        self._poses: dict[int, bytes] = {}
 
     def also(self, commands: list[Command]) -> None:
         """Commands of the shard itself for the next tick."""
@@ -99,7 +99,7 @@ class Intake:
         if not self._poses:
             return NO_POSES
         clients = np.array(sorted(self._poses), np.uint32)
-        return PoseBatch(clients, np.array([self._poses[int(c)] for c in clients], POSE))
+        return PoseBatch(clients, np.frombuffer(b"".join(self._poses[client] for client in sorted(self._poses)), POSE))
 
     def _inbound(self, item: Inbound) -> None:
         guest = self.guests.at(item.peer)
@@ -123,8 +123,8 @@ class Intake:
             self._commands.append(Command(guest.client, 0, Leave(error.code)))
             return
         match got:
-            case Pose(row=row):
-                self._poses[guest.client] = row
+            case Pose(raw=raw):
+                self._poses[guest.client] = raw
             case Ping(stamp=stamp):
                 self.guests.say(guest, Pong(stamp, self.world.tick))
             case Bye():
