@@ -7,6 +7,7 @@ Ways out are tried once per flush: a full pipe costs a native peer its snapshot 
 who lets control frames pile up beyond `outbound_bytes_max` is let go.
 """
 
+import struct
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from server.net.protocol import PROTOCOL_HASH
 from server.net.seal import new_key, seal, topic
 from server.net.session import FIRST_MESSAGE_BYTE
 from server.net.wire import Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer, Received
+from server.sim.poses import POSE
 
+CONN = struct.Struct("<I")
 EDGE_BACKLOG_FACTOR = 64  # an edge carries many browsers: its backlog may be this many times a peer's
 REFUSED_EDGES_MAX = 64
 ENDED_MAX = 4096  # closed peers whose late frames are still told from a newcomer's
@@ -119,6 +122,7 @@ class Hub(ABC):
         elif isinstance(message, link.FromBrowsers):
             for conn, frame in message.rows:
                 self._heard_browser(edge, conn, frame)
+            self._heard_poses(edge, message.conns, message.poses)
         elif isinstance(message, link.Gone):
             for conn in message.conns:
                 self._lost_browser(edge, conn, "closed")
@@ -148,6 +152,13 @@ class Hub(ABC):
         elif self._within_burst(peer):
             edge.conns[conn] = None
             self._events.append(Inbound(peer, frame, ""))
+
+    def _heard_poses(self, edge: Edge, conns: bytes, poses: bytes) -> None:
+        if len(conns) * POSE.itemsize != len(poses) * CONN.size:  # so both are whole: 4 and 39 have no common divisor
+            self.counters["edge_undecodable"] += 1
+            return
+        for index, (conn,) in enumerate(CONN.iter_unpack(conns)):
+            self._heard_browser(edge, conn, poses[index * POSE.itemsize : (index + 1) * POSE.itemsize])
 
     def _lost_browser(self, edge: Edge, conn: int, reason: str) -> None:
         peer = Peer("edge", edge.route, conn)

@@ -22,9 +22,15 @@ class EdgeHello(Wire, tag=1, frozen=True):
 
 
 class FromBrowsers(Wire, tag=2, frozen=True):
-    """Frames of browsers in arrival order; at most one message per edge and tick interval."""
+    """Frames of browsers in arrival order; at most one message per edge and tick interval.
+
+    Poses (39 bytes that begin with 0x10) go apart: `conns` has n u32 little endian, `poses` n x 39 bytes, in arrival
+    order. Everything else is in `rows`; a pose there is taken too.
+    """
 
     rows: list[tuple[Conn, bytes]]
+    conns: bytes = b""
+    poses: bytes = b""
 
 
 class Gone(Wire, tag=3, frozen=True):

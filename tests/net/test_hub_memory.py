@@ -175,6 +175,18 @@ def test_browsers_are_served_with_one_batch_an_edge() -> None:
     assert wire.receive(10) == [Inbound(b, b"\x91", "")]
 
 
+def test_poses_of_browsers_come_apart_and_in_rows() -> None:
+    wire = wired()
+    edge, (a, b) = edge_with(wire, 1, 2)
+    poses = [b"\x10" + bytes([number]) * 38 for number in range(3)]
+    numbers = b"".join(conn.to_bytes(4, "little") for conn in (2, 1))
+    edge.send(link.FromBrowsers([(1, poses[0])], numbers, poses[1] + poses[2]))
+    assert wire.receive(10) == [Inbound(a, poses[0], ""), Inbound(b, poses[1], ""), Inbound(a, poses[2], "")]
+    for conns, rows in ((numbers[:-1], poses[1] + poses[2]), (numbers, poses[1]), (b"", poses[1]), (numbers, b"")):
+        edge.send(link.FromBrowsers([], conns, rows))
+    assert wire.receive(10) == [] and wire.counters["edge_undecodable"] == 4
+
+
 def test_a_member_who_left_reads_nothing_from_the_next_tick_on_and_others_see_no_gap() -> None:
     wire = wired()
     staying, (stayer,) = edge_with(wire, 1, name="one")

@@ -33,5 +33,7 @@ def test_every_code_of_a_session_is_named() -> None:
 
 
 def test_types_have_words() -> None:
-    assert {n: k for n, k, _ in protocol.fields_of(link.FromBrowsers)} == {"rows": "[(int 0..4294967295, bin)]"}
+    assert {n: k for n, k, _ in protocol.fields_of(link.FromBrowsers)} == {
+        "rows": "[(int 0..4294967295, bin)]", "conns": "bin", "poses": "bin",
+    }  # fmt: skip
     assert protocol.fields_of(link.Stats) == [("values", "map of str, number", False)]
