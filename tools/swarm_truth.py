@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from server.world.world import World
 
 from server.journal import JournalError, read_checkpoint, read_segment, segments
 from server.replay import load, play
 from server.sim.snapshot import View, view_of
+from server.world.world import World
 from tools.swarm_watch import Seen
 
 NAMED_MAX = 20

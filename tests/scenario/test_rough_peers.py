@@ -88,7 +88,12 @@ ACTS = (
 ACTIONS = st.tuples(st.sampled_from(ACTS), st.integers(0, PEOPLE - 1), st.integers(0, 10_000))
 
 
-@settings(max_examples=60, phases=[Phase.explicit, Phase.reuse, Phase.generate], deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(ACTIONS, min_size=10, max_size=80))
 def test_the_shard_goes_on_whatever_peers_do(tmp_path_factory, raise_stage, acts):
     data = tmp_path_factory.mktemp("rough")
