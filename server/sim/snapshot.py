@@ -1,8 +1,9 @@
-"""Snapshots: what a view sees in a tick, as bytes: whole (keyframe) or the difference to an earlier keyframe (delta).
+"""Snapshots: what is in a block in a tick, as bytes: whole (keyframe) or the difference to an earlier keyframe (delta).
 
-Owns the frame: header, order of records, and what a decoder refuses (PROTOCOL.md, Snapshot). State is already on the
-wire's grid, so decoding gives back exactly what was encoded. Never decides who sees what; never interpolates.
-A thing whose holder is not in the view is not in the view either: that is how a delta says that a thing has left.
+Owns the body of a block: its head, order of records, and what a decoder refuses (PROTOCOL.md, Snapshots). State is
+already on the wire's grid, so decoding gives back exactly what was encoded. Never decides who sees what; never
+interpolates; knows nothing of frames. A thing whose holder is not in the block is not in it either: that is how a delta
+says that a thing has left.
 """
 
 import struct
@@ -11,7 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from server.sim import far
 from server.sim.bits import from_bytes, to_bytes, words_for
+from server.sim.faults import NoBaseline, SnapshotError
 from server.sim.rotation import pack_rotation, rotation_valid, unpack_rotation
 from server.sim.rows import (
     CHANGED_BITS_MAX,
@@ -30,25 +33,18 @@ from server.sim.snapshot_write import diff_things, put_delta, put_full, put_thin
 from server.sim.state import AvatarState, ThingState
 
 __all__ = [
-    "Baseline", "NoBaseline", "SnapshotError", "View", "decode", "encode_delta", "encode_keyframe", "pack_rotation",
-    "prime", "rotation_valid", "unpack_rotation", "view_of",
+    "Baseline", "NoBaseline", "SnapshotError", "View", "decode", "decode_body", "delta_body", "encode_delta",
+    "encode_keyframe", "keyframe_body", "pack_rotation", "prime", "rotation_valid", "unpack_rotation", "view_of",
 ]  # fmt: skip
 
 KEYFRAME, DELTA = 1, 2
-HEADER = struct.Struct("<BBIBHHB")  # kind, room, tick, age, records, newcomers, things
-THINGS_MAX = 255  # thing records in one frame; a room shows no more
+HEADER = struct.Struct("<BBI")  # kind, room, tick
+BODY = struct.Struct("<BHHB")  # age, records, newcomers, things
+THINGS_MAX = 255  # thing records in one block; a room shows no more
 AGE_MAX = 255
 
 Baseline = View
 Index = npt.NDArray[np.integer]
-
-
-class SnapshotError(ValueError):
-    """The frame is not a snapshot: truncated, too long, or a value that cannot be."""
-
-
-class NoBaseline(SnapshotError):
-    """A delta whose keyframe is not at hand: skip it and wait for the next keyframe."""
 
 
 def view_of(avatars: AvatarState, things: ThingState, room: int, slots: Index, thing_slots: Index, tick: int) -> View:
@@ -64,25 +60,33 @@ def view_of(avatars: AvatarState, things: ThingState, room: int, slots: Index, t
     return View(room, tick, rows, thing_rows)
 
 
-def keyframe_of(view: View) -> bytes:
-    """The keyframe that shows this view."""
+def keyframe_body(view: View) -> bytes:
+    """The body that shows this block whole."""
     words = words_for(len(view.rows) * FULL_BITS + len(view.things) * THING_BITS_MAX)
     end = put_things(view.things, words, put_full(view.rows, words))
-    header = HEADER.pack(KEYFRAME, view.room, view.tick, 0, len(view.rows), 0, len(view.things))
-    return header + to_bytes(words, end)
+    return BODY.pack(0, len(view.rows), 0, len(view.things)) + to_bytes(words, end)
 
 
-def delta_of(view: View, baseline: View) -> bytes:
-    """The delta that turns `baseline` (1 to 255 ticks older, same room) into this view."""
-    age = view.tick - baseline.tick
+def delta_body(view: View, baseline: View) -> bytes:
+    """The body that turns `baseline` (1 to 255 ticks older, same block) into this one."""
+    age = view.tick - baseline.tick & 0xFFFFFFFF
     assert 0 < age <= AGE_MAX and view.room == baseline.room, "a delta is against an earlier keyframe of the same room"
     changed = changed_things(view, baseline)[:THINGS_MAX]
     records = len(baseline.rows) + len(view.rows)
     words = words_for(records * CHANGED_BITS_MAX + len(changed) * THING_BITS_MAX)
     at, newcomers = put_delta(baseline.rows, view.rows, words)
     end = put_things(changed, words, at)
-    header = HEADER.pack(DELTA, view.room, view.tick, age, len(baseline.rows), newcomers, len(changed))
-    return header + to_bytes(words, end)
+    return BODY.pack(age, len(baseline.rows), newcomers, len(changed)) + to_bytes(words, end)
+
+
+def keyframe_of(view: View) -> bytes:
+    """The keyframe that shows this view."""
+    return HEADER.pack(KEYFRAME, view.room, view.tick) + keyframe_body(view)
+
+
+def delta_of(view: View, baseline: View) -> bytes:
+    """The delta that turns `baseline` (1 to 255 ticks older, same room) into this view."""
+    return HEADER.pack(DELTA, view.room, view.tick) + delta_body(view, baseline)
 
 
 def changed_things(view: View, baseline: View) -> Rows:
@@ -107,35 +111,44 @@ def encode_delta(
     return delta_of(view_of(avatars, things, room, slots, thing_slots, tick), baseline)
 
 
-def decode(frame: bytes, baselines: Mapping[tuple[int, int], View]) -> View:
-    """The view a frame shows. `baselines`: views of earlier keyframes by (room, tick).
+def decode_body(body: bytes, room: int, tick: int, cell: int, baselines: Mapping[tuple[int, int, int], View]) -> View:
+    """What a block of a frame of this room and tick shows. `baselines`: earlier keyframes by (room, cell, tick).
 
     Raises NoBaseline for a delta whose keyframe is not there and SnapshotError for anything malformed; nothing else.
     """
-    if len(frame) < HEADER.size:
-        raise SnapshotError(f"a snapshot has {len(frame)} bytes, at least {HEADER.size} are needed")
-    kind, room, tick, age, records, newcomers, thing_count = HEADER.unpack_from(frame)
-    end = 8 * (len(frame) - HEADER.size)
-    if (records if kind == KEYFRAME else newcomers) * FULL_BITS > end:
-        raise SnapshotError(f"{len(frame)} bytes cannot hold {records} records and {newcomers} newcomers")
-    if kind == KEYFRAME:
-        if age or newcomers:
-            raise SnapshotError(f"a keyframe has age {age} and {newcomers} newcomers, allowed is 0 of both")
+    if len(body) < BODY.size:
+        raise SnapshotError(f"a block has {len(body)} bytes, at least {BODY.size} are needed")
+    age, records, newcomers, thing_count = BODY.unpack_from(body)
+    end = 8 * (len(body) - BODY.size)
+    if (newcomers if age else records) * FULL_BITS > end:
+        raise SnapshotError(f"{len(body)} bytes cannot hold {records} records and {newcomers} newcomers")
+    if age == 0:
+        if newcomers:
+            raise SnapshotError(f"a keyframe has {newcomers} newcomers, allowed is 0")
         old = View(room, tick, np.zeros((0, COLUMNS), np.int64), np.zeros((0, THING_COLUMN_COUNT), np.int64))
-        return _read(frame, end, old, records, thing_count, tick)
-    if kind != DELTA or age == 0:
-        raise SnapshotError(f"frame kind {kind} with age {age} is no snapshot")
-    baseline = baselines.get((room, tick - age))
+        return _read(body, end, old, records, thing_count, tick)
+    baseline = baselines.get((room, cell, tick - age & 0xFFFFFFFF))
     if baseline is None:
         raise NoBaseline(f"the keyframe {age} ticks before tick {tick} is not at hand")
     if len(baseline.rows) != records:
         raise SnapshotError(f"the delta has {records} records, its baseline {len(baseline.rows)}")
-    return _read(frame, end, baseline, newcomers, thing_count, tick)
+    return _read(body, end, baseline, newcomers, thing_count, tick)
 
 
-def _read(frame: bytes, end: int, old: View, full: int, thing_count: int, tick: int) -> View:
+def decode(frame: bytes, baselines: Mapping[tuple[int, int], View]) -> View:
+    """The view a frame shows. `baselines`: views of earlier keyframes by (room, tick); raises as `decode_body`."""
+    if len(frame) < HEADER.size + BODY.size:
+        raise SnapshotError(f"a snapshot has {len(frame)} bytes, at least {HEADER.size + BODY.size} are needed")
+    kind, room, tick = HEADER.unpack_from(frame)
+    if kind != (DELTA if frame[HEADER.size] else KEYFRAME):
+        raise SnapshotError(f"frame kind {kind} with age {frame[HEADER.size]} is no snapshot")
+    at_hand = {(room, 0, at): view for (room, at), view in baselines.items()}
+    return decode_body(frame[HEADER.size :], room, tick, 0, at_hand)
+
+
+def _read(body: bytes, end: int, old: View, full: int, thing_count: int, tick: int) -> View:
     """Records for the old rows, then `full` whole records, then things, then nothing but padding."""
-    words = from_bytes(frame[HEADER.size :], SPARE_BITS)
+    words = from_bytes(body[BODY.size :], SPARE_BITS)
     rows = np.zeros((len(old.rows) + full, COLUMNS), np.int64)
     at, kept = get_delta(words, end, old.rows, rows)
     _check(at)
@@ -185,6 +198,8 @@ def prime() -> None:
     both = np.arange(n)
     before = view_of(avatars, things, 0, both, both, 1)
     avatars.head_mm[:] += 1
-    decode(keyframe_of(before), {})
-    decode(encode_delta(avatars, things, 0, both, both[:1], 2, before), {(0, 1): before})
+    decode_body(keyframe_body(before), 0, 1, 0, {})
+    after = view_of(avatars, things, 0, both, both[:1], 2)
+    decode_body(delta_body(after, before), 0, 2, 0, {(0, 0, 1): before})
+    far.decode_far(far.far_body(avatars, both, 0, 1))
     pack_rotation(unpack_rotation(avatars.head_rot))

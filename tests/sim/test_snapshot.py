@@ -10,11 +10,9 @@ from server.sim.rotation import pack_rotation, unpack_rotation
 from server.sim.snapshot import (
     SnapshotError,
     View,
-    decode,
-    delta_of,
-    encode_delta,
-    encode_keyframe,
-    keyframe_of,
+    decode_body,
+    delta_body,
+    keyframe_body,
     view_of,
 )
 from server.sim.state import AvatarState, ThingState
@@ -78,6 +76,16 @@ def moved(dice: np.random.Generator, avatars: AvatarState) -> AvatarState:
     )
 
 
+def read(body: bytes, *, room: int = 3, tick: int = 1000, old: View | None = None) -> View:
+    """Decode a body of cell 9, with a baseline at hand or none."""
+    return decode_body(body, room, tick, 9, {} if old is None else {(old.room, 9, old.tick): old})
+
+
+def read_delta(body: bytes, old: View) -> View:
+    """Decode a delta as of the tick its age says."""
+    return read(body, room=old.room, tick=old.tick + body[0], old=old)
+
+
 def same(a: View, b: View) -> bool:
     return a[:2] == b[:2] and np.array_equal(a.rows, b.rows) and np.array_equal(a.things, b.things)
 
@@ -103,7 +111,8 @@ def pair(seed: int) -> tuple[View, View]:
 @settings(max_examples=150, deadline=None)
 def test_a_keyframe_shows_exactly_what_was_there(seed: int) -> None:
     _, avatars, things, slots, shown = scene(seed)
-    view = decode(encode_keyframe(avatars, things, 7, slots, shown, 123_456), {})
+    body = keyframe_body(view_of(avatars, things, 7, slots, shown, 123_456))
+    view = read(body, room=7, tick=123_456)
     assert (view.room, view.tick) == (7, 123_456)
     for column in ("head_mm", "head_rot", "yaw", "hand_mm", "hand_rot", "grips", "flags", "ack"):
         np.testing.assert_array_equal(getattr(view, column), getattr(avatars, column)[slots])
@@ -120,7 +129,7 @@ def test_a_keyframe_shows_exactly_what_was_there(seed: int) -> None:
 @settings(max_examples=300, deadline=None)
 def test_a_delta_turns_the_old_view_into_the_new(seed: int) -> None:
     old, new = pair(seed)
-    assert same(decode(delta_of(new, old), {(3, 1000): old}), new)
+    assert same(read_delta(delta_body(new, old), old), new)
 
 
 @given(st.integers(0, 2**32))
@@ -142,7 +151,7 @@ def test_compiled_and_plain_encoders_write_the_same_bytes(seed: int) -> None:
 @settings(max_examples=25, deadline=None)
 def test_compiled_and_plain_decoders_read_the_same_rows(seed: int) -> None:
     old, new = pair(seed)
-    frame = delta_of(new, old)[snapshot.HEADER.size :]
+    frame = delta_body(new, old)[snapshot.BODY.size :]
     words = bits.from_bytes(frame, rows.SPARE_BITS)
     fast, slow = np.zeros_like(old.rows), np.zeros_like(old.rows)
     got = snapshot_read.get_delta(words, 8 * len(frame), old.rows, fast)
@@ -168,9 +177,9 @@ def test_bits_come_back_in_order(fields: list[tuple[int, int]]) -> None:
 @settings(max_examples=400, deadline=None)
 def test_no_bytes_whatever_raise_anything_but_a_snapshot_error(data: bytes, seed: int) -> None:
     old, _ = pair(seed)
-    for frame in (data, snapshot.HEADER.pack(2, 3, 1001, 1, len(old.rows), 0, 0) + data, b"\x01" + data):
+    for body in (data, snapshot.BODY.pack(1, len(old.rows), 0, 0) + data, b"\x00" + data):
         try:
-            decode(frame, {(3, 1000): old})
+            read(body, tick=1001, old=old)
         except SnapshotError:
             continue
 
@@ -179,44 +188,46 @@ def test_no_bytes_whatever_raise_anything_but_a_snapshot_error(data: bytes, seed
 @settings(max_examples=400, deadline=None)
 def test_mutated_and_cut_frames_raise_nothing_but_a_snapshot_error(seed: int, data: st.DataObject) -> None:
     old, new = pair(seed)
-    frame = bytearray(data.draw(st.sampled_from([delta_of(new, old), keyframe_of(new)])))
+    frame = bytearray(data.draw(st.sampled_from([delta_body(new, old), keyframe_body(new)])))
     for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(frame) - 1), st.integers(0, 255)), max_size=6)):
         frame[place] = value
     cut = data.draw(st.integers(0, len(frame)))
     for bad in (bytes(frame), bytes(frame[:cut]), bytes(frame) + b"\0"):
         try:
-            view = decode(bad, {(3, 1000): old})
+            view = read(bad, tick=new.tick, old=old)
         except SnapshotError:
             continue
-        assert decode(keyframe_of(view), {}).rows.tolist() == view.rows.tolist()
+        assert read(keyframe_body(view)).rows.tolist() == view.rows.tolist()
 
 
 def test_every_cut_of_a_frame_is_refused() -> None:
     old, new = pair(11)
-    for frame in (delta_of(new, old), keyframe_of(new)):
-        for length in range(len(frame)):
+    for body in (delta_body(new, old), keyframe_body(new)):
+        for length in range(len(body)):
             with pytest.raises(SnapshotError):
-                decode(frame[:length], {(3, 1000): old})
+                read(body[:length], tick=new.tick, old=old)
 
 
 def test_what_follows_the_last_record_is_refused() -> None:
     old, new = pair(11)
-    for frame in (delta_of(new, old), keyframe_of(new)):
+    for body in (delta_body(new, old), keyframe_body(new)):
         with pytest.raises(SnapshotError, match="after the last record"):
-            decode(frame + b"\0", {(3, 1000): old})
+            read(body + b"\0", tick=new.tick, old=old)
 
 
 def test_an_invalid_rotation_is_refused() -> None:
     old, _ = pair(11)
     old.rows[0, 5] |= 1023 << 12
     with pytest.raises(SnapshotError, match="1023"):
-        decode(keyframe_of(old), {})
+        read(keyframe_body(old))
 
 
 def test_a_delta_without_its_keyframe_says_so() -> None:
     old, new = pair(11)
-    with pytest.raises(snapshot.NoBaseline):
-        decode(delta_of(new, old), {(4, 1000): old})
+    body = delta_body(new, old)
+    for key in ((4, 9, 1000), (3, 8, 1000), (3, 9, 1001)):
+        with pytest.raises(snapshot.NoBaseline):
+            decode_body(body, 3, new.tick, 9, {key: old})
 
 
 def test_a_thing_carried_out_of_the_room_leaves_with_the_next_delta() -> None:
@@ -224,15 +235,15 @@ def test_a_thing_carried_out_of_the_room_leaves_with_the_next_delta() -> None:
     things.owner[:] = -1
     both = np.array([2, 6])
     old = view_of(avatars, things, 0, slots, both, 10)
-    frame = encode_delta(avatars, things, 0, slots, both[1:], 11, old)
-    assert decode(frame, {(0, 10): old}).thing_slots.tolist() == [6]
+    body = delta_body(view_of(avatars, things, 0, slots, both[1:], 11), old)
+    assert read_delta(body, old).thing_slots.tolist() == [6]
 
 
 def test_a_still_room_costs_two_bits_a_person() -> None:
     _, avatars, things, _, shown = scene(5)
     slots = np.arange(40)
     view = view_of(avatars, things, 0, slots, shown, 10)
-    assert len(delta_of(view._replace(tick=11), view)) == snapshot.HEADER.size + 10
+    assert len(delta_body(view._replace(tick=11), view)) == snapshot.BODY.size + 10
 
 
 def test_a_full_record_is_252_bits() -> None:
@@ -246,7 +257,7 @@ def test_after_prime_no_kernel_is_compiled_again_for_a_frame() -> None:
     kernels = (snapshot_write.put_full, snapshot_write.put_delta, snapshot_read.get_full, snapshot_read.get_delta)
     before = [kernel.signatures for kernel in kernels]
     old, new = pair(3)
-    decode(keyframe_of(new), {})
-    decode(delta_of(new, old), {(old.room, old.tick): old})
+    read(keyframe_body(new))
+    read_delta(delta_body(new, old), old)
     assert [kernel.signatures for kernel in kernels] == before
     assert all(before)
