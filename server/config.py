@@ -23,9 +23,14 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 class Limits:
     """What one peer, one room and one tick may cost."""
 
-    avatars_max: Doc[int, "world-wide slots, at most 4096 (12 bits on the wire)"] = 1024
+    avatars_max: Doc[int, "world-wide slots, at most 4096 (12 bits on the wire)"] = 2048
     rooms_max: Doc[int, "rooms of one shard, at most 256 (8 bits on the wire)"] = 64
     things_max: Doc[int, "things that can be grabbed, at most 1024 (10 bits on the wire)"] = 512
+    view_people_max: Doc[int, "a room for more people than this is a hall, seen by cells"] = 64
+    cell_mm: Doc[int, "side of a hall's cells, mm"] = 5_000
+    heroes_max: Doc[int, "speakers of a hall whom everybody there sees as if they were near"] = 8
+    own_heroes_max: Doc[int, "people of a hall one sees as if near: who one hands things to or has to do with"] = 4
+    rewind_s: Doc[float, "reaching, touching and pointing are judged up to so long ago, when the person saw"] = 1.0
     frame_bytes_max: Doc[int, "one client frame, bytes"] = 16_384
     bytes_per_s: Doc[int, "per peer, sustained; burst is twice that"] = 64_000
     messages_per_s: Doc[int, "per peer, sustained; burst is twice that"] = 120
@@ -66,6 +71,8 @@ class Limits:
         _within("limits.avatars_max", self.avatars_max, 1, 4096)
         _within("limits.rooms_max", self.rooms_max, 1, 256)
         _within("limits.things_max", self.things_max, 1, 1024)
+        _within("limits.cell_mm", self.cell_mm, 1_500, 64_000)
+        _within("limits.rewind_s", self.rewind_s, 0.05, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ FOLDERS = ("sim", "twin", "world")
 MODULES: tuple[str, ...] = (  # callees first: who calls them finds them compiled
     "server.sim.rotation",
     "server.sim.motion",
+    "server.sim.grid",
     "server.sim.snapshot",
     "server.sim.physiology.body",
     "server.sim.physiology.waves",

@@ -39,9 +39,9 @@ FIELDS = (
     Field("hand_mm", (1,), *HAND),
     Field("hand_rot", (1,), (32,), (0,)),
 )
-PRIVATE = frozenset({"alive", "room"})  # never in a row
+PRIVATE = frozenset({"alive", "room", "cell"})  # never in a row
 assert {f.column for f in FIELDS} | PRIVATE == set(AvatarState._fields)
-THING_PRIVATE = frozenset({"alive", "room"})
+THING_PRIVATE = frozenset({"alive", "room", "cell"})
 THING_COLUMNS = frozenset({"owner", "hand", "pos_mm", "rot"})
 assert set(ThingState._fields) == THING_COLUMNS | THING_PRIVATE
 

@@ -191,10 +191,11 @@ def prime() -> None:
         alive=np.ones(n, np.bool_), room=np.zeros(n, np.int16), head_mm=np.zeros((n, 3), np.int32),
         head_rot=np.zeros(n, np.uint32), yaw=np.zeros(n, np.uint16), hand_mm=np.zeros((n, 2, 3), np.int32),
         hand_rot=np.zeros((n, 2), np.uint32), grips=np.zeros(n, np.uint8), flags=np.zeros(n, np.uint8),
-        ack=np.zeros(n, np.uint8))  # fmt: skip
+        ack=np.zeros(n, np.uint8), cell=np.zeros(n, np.int16))  # fmt: skip
     things = ThingState(
         alive=np.ones(n, np.bool_), room=np.zeros(n, np.int16), pos_mm=np.zeros((n, 3), np.int32),
-        rot=np.zeros(n, np.uint32), owner=np.array([-1, 1], np.int32), hand=np.zeros(n, np.uint8))  # fmt: skip
+        rot=np.zeros(n, np.uint32), owner=np.array([-1, 1], np.int32), hand=np.zeros(n, np.uint8),
+        cell=np.zeros(n, np.int16))  # fmt: skip
     both = np.arange(n)
     before = view_of(avatars, things, 0, both, both, 1)
     avatars.head_mm[:] += 1

@@ -25,6 +25,7 @@ class AvatarState(NamedTuple):
     grips: npt.NDArray[np.uint8]  # (n,) low nibble left
     flags: npt.NDArray[np.uint8]  # (n,)
     ack: npt.NDArray[np.uint8]  # (n,) low byte of the newest applied pose
+    cell: npt.NDArray[np.int16]  # (n,) cell of the room's floor, -1 until the end of the tick in which they came
 
 
 class ThingState(NamedTuple):
@@ -36,6 +37,7 @@ class ThingState(NamedTuple):
     rot: npt.NDArray[np.uint32]  # (t,) packed
     owner: npt.NDArray[np.int32]  # (t,) avatar slot, or -1
     hand: npt.NDArray[np.uint8]  # (t,) 0 left, 1 right
+    cell: npt.NDArray[np.int16]  # (t,) cell of the room's floor; while held the holder's
 
 
 class Intents(NamedTuple):
@@ -62,6 +64,7 @@ def new_avatars(slots: int) -> AvatarState:
         grips=np.zeros(slots, np.uint8),
         flags=np.zeros(slots, np.uint8),
         ack=np.zeros(slots, np.uint8),
+        cell=np.full(slots, -1, np.int16),
     )
 
 
@@ -74,6 +77,7 @@ def new_things(slots: int) -> ThingState:
         rot=np.full(slots, IDENTITY, np.uint32),
         owner=np.full(slots, -1, np.int32),
         hand=np.zeros(slots, np.uint8),
+        cell=np.zeros(slots, np.int16),
     )
 
 

@@ -3,8 +3,9 @@
 Owns every change of an avatar's room. Never makes or ends a stay: `world.people` does.
 """
 
+from server.sim.grid import NO_CELL
 from server.sim.poses import AWAY, MUTED, SEATED
-from server.world import beds
+from server.world import beds, heroes
 from server.world.commands import Admit, Go, Lock
 from server.world.events import (
     PersonCame,
@@ -75,6 +76,7 @@ def stand_at(t: Tables, who: Resident, spot: Spot) -> None:
     slot = who.slot
     t.avatars.head_mm[slot, 0], t.avatars.head_mm[slot, 2] = spot.x_mm, spot.z_mm
     t.avatars.yaw[slot] = spot.yaw
+    t.avatars.cell[slot] = NO_CELL
     t.intents.wish_mm_s[slot] = 0
     t.intents.wish_ticks[slot] = 0
     t.intents.carry_mm[slot] = 0
@@ -135,6 +137,7 @@ def leave_room(t: Tables, who: Resident) -> None:
     """Undo what ties a person to the room they are in: bed viewing, offers, waiting. They still stand there."""
     beds.close_all(t, who)
     forget_offers(t, who.slot)
+    heroes.forget(t, who)
     stop_waiting(t, who.client)
 
 

@@ -15,7 +15,7 @@ from server.config import Limits
 from server.world.scene import Room
 from server.world.tables import Invite, Pending, Resident, Tables
 
-VERSION = 1
+VERSION = 2
 
 
 class DumpError(ValueError):
@@ -30,6 +30,7 @@ class Small(msgspec.Struct, array_like=True):
     unix_at_zero: int
     residents: list[Resident]
     offers: list[tuple[int, int]]
+    bonds: list[tuple[int, int, int]]
     waiting: list[tuple[int, int]]
     locked: list[bool]
     next_spawn: list[int]
@@ -76,17 +77,20 @@ def house_hash(rooms: Sequence[Room], limits: Limits, tick_hz: int, seed: int) -
 def _columns(t: Tables) -> Iterator[npt.NDArray[np.generic]]:
     """Every column, the used rows only, in a fixed order."""
     used = t.slots_used
-    for column in (*t.avatars, *t.intents, t.generation):
+    for column in (*t.avatars, *t.intents, t.generation, t.hero_until):
         yield column[:used]
     yield from t.things
 
 
 def _small(t: Tables) -> Small:
     return Small(
-        t.tick, t.slots_used, t.unix_at_zero, list(t.residents.values()), list(t.offers.items()),
-        list(t.waiting.items()), t.locked, t.next_spawn, [(*key, value) for key, value in t.viewing.items()],
-        [(*key, value) for key, value in t.asking.items()], list(t.pending),
+        t.tick, t.slots_used, t.unix_at_zero, list(t.residents.values()), list(t.offers.items()), _flat(t.bonds),
+        list(t.waiting.items()), t.locked, t.next_spawn, _flat(t.viewing), _flat(t.asking), list(t.pending),
     )  # fmt: skip
+
+
+def _flat(table: dict[tuple[int, int], int]) -> list[tuple[int, int, int]]:
+    return [(*key, value) for key, value in table.items()]
 
 
 def _large(t: Tables) -> Large:
@@ -135,6 +139,7 @@ def _load_small(t: Tables, small: Small) -> None:
     t.client_at = {row.slot: row.client for row in small.residents}
     t.resumes = {row.resume_hash: row.client for row in small.residents}
     t.offers, t.waiting = dict(small.offers), dict(small.waiting)
+    t.bonds = {(one, other): value for one, other, value in small.bonds}
     t.locked, t.next_spawn = small.locked, small.next_spawn
     t.viewing = {(client, bed): value for client, bed, value in small.viewing}
     t.asking = {(client, bed): value for client, bed, value in small.asking}

@@ -152,6 +152,9 @@ def _check_roles(room: Room, by_slug: dict[str, Room]) -> Iterator[tuple[Where, 
             if right not in TABLE[role]:
                 allowed = ", ".join(r for r in ROLES if right in TABLE[r])
                 yield (right, number), f"{right} names {role}, who never may in this house; allowed: {allowed}"
+    for number, role in enumerate(room.present):
+        if role not in room.speak:
+            yield ("present", number), f"present names {role}, who may not speak here; allowed: {', '.join(room.speak)}"
     for role in room.admit_free:
         if role not in room.enter:
             yield ("admit_free",), f"admit_free names {role}, who may not enter; allowed: {', '.join(room.enter)}"

@@ -110,13 +110,14 @@ class Room(Part):
     title: Label
     kind: RoomKind
     size_m: tuple[Size, Annotated[float, Meta(ge=2.0, le=4.0)], Size]  # x, height, z
-    capacity: Annotated[int, Meta(ge=1, le=1000)]
+    capacity: Annotated[int, Meta(ge=1, le=4096)]
     enter: list[Role]
     speak: list[Role]
     see_twin: list[Role] = []
     order: list[Role] = []
     grab: list[Role] = []
     moderate: list[Role] = []
+    present: list[Role] = []  # in a hall: who is seen by everybody as if near while they speak
     waiting_room: str = ""  # slug; if set, roles not in admit_free wait there until admitted
     admit_free: list[Role] = []
     wall: list[Wall] = []

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.config import Limits
+from server.sim.grid import Grids, grid_of, grids_of
 from server.sim.motion import HEAD_SPEED_MM_S, Rules
 from server.sim.poses import POINTING, RAISED, SPEAKING
 from server.sim.state import IDENTITY, new_avatars, new_intents, new_things
@@ -112,6 +113,16 @@ def rules_of(limits: Limits, tick_hz: int) -> Rules:
     )
 
 
+def size_mm(room: Room) -> tuple[int, int]:
+    """The floor of a room, x and z in mm."""
+    return mm(room.size_m[0]), mm(room.size_m[2])
+
+
+def is_hall(room: Room, limits: Limits) -> bool:
+    """Whether a room is for so many people that each sees only those near in full."""
+    return room.capacity > limits.view_people_max
+
+
 class Tables:
     """All state of a world. The first block never changes; the rest is what `world.dump` writes."""
 
@@ -119,6 +130,9 @@ class Tables:
         self.rooms, self.limits, self.tick_hz, self.seed = tuple(rooms), limits, tick_hz, seed
         self.plans: tuple[RoomPlan, ...] = plans_of(self.rooms)
         self.floor, self.rules = floor_of(self.plans), rules_of(limits, tick_hz)
+        self.grids = tuple(grid_of(*size_mm(room), int(limits.cell_mm), is_hall(room, limits)) for room in self.rooms)
+        self.cells: Grids = grids_of(list(self.grids), [size_mm(room) for room in self.rooms], int(limits.cell_mm))
+        self.in_hall: npt.NDArray[np.bool_] = np.array([grid.cells > 1 for grid in self.grids], np.bool_)
         self.room_index = {room.slug: index for index, room in enumerate(self.rooms)}
         self.beds = [
             BedRow(index, f"{room.slug}/{bed.id}", pseudonym(seed, f"{room.slug}/{bed.id}"), bed)
@@ -133,10 +147,12 @@ class Tables:
         self.avatars, self.intents = new_avatars(slots), new_intents(slots)
         self.things = new_things(len(self.thing_rows))
         self.generation: npt.NDArray[np.int64] = np.zeros(slots, np.int64)
+        self.hero_until: npt.NDArray[np.int64] = np.zeros(slots, np.int64)  # tick; 0 is nobody's hero
         self.slots_used = 0  # rows from here on were never used
         self.residents: dict[int, Resident] = {}
         self.client_at: dict[int, int] = {}  # slot -> client
         self.resumes: dict[bytes, int] = {}  # resume hash -> client
+        self.bonds: dict[tuple[int, int], int] = {}  # two clients -> tick until which each is near for the other
         self.offers: dict[int, int] = {}  # thing slot -> slot of the avatar it is held out to
         self.waiting: dict[int, int] = {}  # client -> room, in the order they came
         self.locked = [False] * len(self.rooms)

@@ -4,6 +4,7 @@ Owns the owner and hand columns of things. Where a held thing is, is decided by 
 """
 
 from server.sim.motion import COORDINATE_MAX_MM
+from server.world import heroes
 from server.world.commands import Grab, Offer, Release
 from server.world.events import Offered, ThingTaken
 from server.world.plan import FLOOR_MM, rest_height, wall_between
@@ -77,6 +78,7 @@ def offer(t: Tables, who: Resident, asked: Offer) -> None:
     if (x - ox) ** 2 + (z - oz) ** 2 > OFFER_REACH_MM**2:
         raise Refusal("too-far", f"they are farther than {OFFER_REACH_MM} mm")
     t.offers[thing] = other.slot
+    heroes.bond(t, who, other)
     t.tell(other.client, Offered(handle_of(thing), t.handle(who.slot)))
 
 

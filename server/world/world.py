@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from server.config import Limits
+from server.sim.grid import Grid, assign
 from server.sim.motion import advance, apply_poses, carry, pose_table
 from server.sim.poses import PoseBatch
 from server.sim.state import AvatarState, ThingState
-from server.world import beds, commands, doors, dump, invites, moderation, people, things
+from server.world import beds, commands, doors, dump, heroes, invites, moderation, people, things
 from server.world.commands import Command, Role
 from server.world.events import Event, Person, Refused, ToRecord
 from server.world.policy import Right
@@ -111,6 +112,8 @@ class World:
         people.hold_heads(t)
         advance(t.avatars, t.intents, t.floor, t.rules)
         carry(t.avatars, t.things)
+        assign(t.avatars, t.things, t.cells)
+        heroes.update(t)
 
     def _moving_slot(self, client: int) -> int:
         """The slot a pose is for; -1 for those who are not here, or away."""
@@ -178,6 +181,27 @@ class World:
     def things_in(self, room: int) -> npt.NDArray[np.int64]:
         """Slots of the things in a room, held ones too, ascending."""
         return self._t.things_in(room)
+
+    def cells(self, room: int) -> Grid:
+        """The cells of a room's floor: one for a room of few people, a grid for a hall."""
+        return self._t.grids[room]
+
+    def cell_of(self, client: int) -> int:
+        """The cell a client that is here stands in; KeyError otherwise."""
+        return int(self._t.avatars.cell[self._t.residents[client].slot])
+
+    def heroes(self, room: int) -> npt.NDArray[np.int64]:
+        """Slots of those whom everybody in a hall sees as if near (`limits.heroes_max`), ascending."""
+        return heroes.heroes(self._t, room)
+
+    def heroes_of(self, client: int) -> tuple[int, ...]:
+        """Slots of those whom a client that is here sees as if near (`limits.own_heroes_max`), ascending."""
+        return heroes.partners(self._t, self._t.residents[client])
+
+    @property
+    def bonds(self) -> int:
+        """How many pairs of people have to do with each other now; 0 means that `heroes_of` is empty for all."""
+        return len(self._t.bonds)
 
     def people_in(self, room: int) -> list[Person]:
         """The people of a room as others see them, slots ascending."""

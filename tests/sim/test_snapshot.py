@@ -39,6 +39,7 @@ def random_avatars(dice: np.random.Generator) -> AvatarState:
         grips=dice.integers(0, 256, SLOTS).astype(np.uint8),
         flags=dice.integers(0, 256, SLOTS).astype(np.uint8),
         ack=dice.integers(0, 256, SLOTS).astype(np.uint8),
+        cell=np.zeros(SLOTS, np.int16),
     )
 
 

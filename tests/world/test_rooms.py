@@ -93,7 +93,7 @@ def test_good_files_are_read_and_sorted(tmp_path):
 CHANGES = [  # (replace this, by this, the line that is named starts with, words of the message)
     ('kind = "lobby"', 'kind = "attic"', 'kind = "attic"', '"rehab" or "theatre"'),
     ('kind = "table"', 'kind = "sofa"', 'kind = "sofa"', '"bench" or "block"'),
-    ("capacity = 8", "capacity = 0", "capacity", "from 1 to 1000"),
+    ("capacity = 8", "capacity = 0", "capacity", "from 1 to 4096"),
     ("capacity = 8", 'capacity = "8"', "capacity", "a whole number"),
     ("capacity = 8\n", "", "title", "capacity"),
     ("capacity = 8", "capacity = 8\ncolour = 3", "colour", "admit_free"),

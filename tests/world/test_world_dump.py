@@ -88,7 +88,7 @@ def test_rooms_may_have_been_through_the_journal():
         lambda data: b"",
         lambda data: data[:-1],
         lambda data: b"\xc1" + data[1:],
-        lambda data: data.replace(b"\xa7version\x01", b"\xa7version\x02"),
+        lambda data: data.replace(b"\xa7version\x02", b"\xa7version\x01"),
     ],
 )
 def test_what_is_no_dump_of_this_version_is_refused(spoil):

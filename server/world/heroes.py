@@ -1,0 +1,66 @@
+"""Whom one sees as if they were near, wherever in a hall they stand: who speaks to all, and those one has to do with.
+
+Owns the heroes of halls and the bonds between two people, each with an end. Rooms of few people need neither: there
+everybody is near. Never decides what is sent.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from server.sim.poses import RAISED, SPEAKING
+from server.world.tables import Resident, Tables
+
+SPEECH_PAUSE_S = 2.0  # who spoke to all stays near for so long
+BOND_S = 10.0  # so do two people after they had to do with each other
+BONDS_MAX = 4096
+
+
+def update(t: Tables) -> None:
+    """Who speaks in a hall, by their role or with a raised hand, is near for all there; bonds come to their end."""
+    speaking = t.avatars.alive & (t.avatars.flags & SPEAKING != 0)
+    if speaking.any():
+        _hear(t, np.flatnonzero(speaking & t.in_hall[t.avatars.room]))
+    for pair in [pair for pair, until in t.bonds.items() if until <= t.tick]:
+        del t.bonds[pair]
+
+
+def _hear(t: Tables, slots: npt.NDArray[np.int64]) -> None:
+    until = t.tick + round(SPEECH_PAUSE_S * t.tick_hz)
+    for slot in slots:
+        who = t.residents[t.client_at[int(slot)]]
+        if who.role not in t.rooms[who.room].present and not t.avatars.flags[slot] & RAISED:
+            continue
+        if t.hero_until[slot] > t.tick or len(heroes(t, who.room)) < t.limits.heroes_max:
+            t.hero_until[slot] = until
+
+
+def heroes(t: Tables, room: int) -> npt.NDArray[np.int64]:
+    """Slots of those whom everybody in a hall sees as if near, ascending; nobody in a room of one cell."""
+    if not t.in_hall[room]:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero((t.hero_until > t.tick) & t.avatars.alive & (t.avatars.room == room))
+
+
+def bond(t: Tables, one: Resident, other: Resident) -> None:
+    """Two people have to do with each other: each is near for the other for a while."""
+    pair = min(one.client, other.client), max(one.client, other.client)
+    t.bonds.pop(pair, None)
+    t.bonds[pair] = t.tick + round(BOND_S * t.tick_hz)
+    while len(t.bonds) > BONDS_MAX:
+        del t.bonds[next(iter(t.bonds))]
+
+
+def partners(t: Tables, who: Resident) -> tuple[int, ...]:
+    """Slots of those in the same hall with whom somebody has a bond, ascending; the newest bonds if there are many."""
+    if not t.bonds or not t.in_hall[who.room]:
+        return ()
+    others = [pair[0] + pair[1] - who.client for pair in reversed(t.bonds) if who.client in pair]
+    here = [t.residents[o].slot for o in others if o in t.residents and t.residents[o].room == who.room]
+    return tuple(sorted(here[: int(t.limits.own_heroes_max)]))
+
+
+def forget(t: Tables, who: Resident) -> None:
+    """Somebody leaves a room: nobody's hero any more."""
+    t.hero_until[who.slot] = 0
+    for pair in [pair for pair in t.bonds if who.client in pair]:
+        del t.bonds[pair]
