@@ -1,7 +1,7 @@
 import { free, pushOf, step, type Floor } from "@/motion/collide";
 import { delayFor, mixYaw, percentile, PlayoutClock, Timeline } from "@/motion/interpolate";
 import { Predictor } from "@/motion/predict";
-import { makeRows, type View } from "@/net/snapshot";
+import { makeFar, makeRows, type View } from "@/net/snapshot";
 import { packRotation } from "@/net/rotation";
 
 const TICK_MS = 1000 / 30;
@@ -25,7 +25,7 @@ function viewAt(tick: number, people: Record<number, number>, room = 0): View {
     rows.headRot[rows.count] = packRotation([0, 0, 0, 1]);
     rows.count += 1;
   }
-  return { room, tick, keyframe: true, avatars: rows, things: new Map() };
+  return { room, tick, home: 0, avatars: rows, things: new Map(), held: new Set(), far: makeFar(0) };
 }
 
 describe("a disc among boxes", () => {
