@@ -148,7 +148,7 @@ class Intake:
                 case Enrol():
                     body = self.recorder.check_enrol(person, public, asked)
                 case MakeInvite():
-                    body = msgspec.structs.replace(asked, code=new_code())
+                    body = msgspec.structs.replace(asked, code=new_code(self.reception.draw))
                 case _:
                     body = asked
         except RecordRefused as refusal:
@@ -177,7 +177,9 @@ class Intake:
     def _welcome(self, peer: Peer, newcomer: Newcomer) -> None:
         self.wire.verified(peer)
         resumed = newcomer.resumes is not None
-        secret = newcomer.resume or new_secret()  # kept on resume: a welcome that is lost costs nobody their seat
+        secret = newcomer.resume or new_secret(
+            self.reception.draw
+        )  # kept on resume: a welcome that is lost costs nobody their seat
         client = newcomer.resumes if newcomer.resumes is not None else self.next_client
         before = self.guests.client(client)
         if before is not None:

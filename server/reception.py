@@ -7,6 +7,7 @@ world: it returns commands for the tick.
 import base64
 import hashlib
 import secrets
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -18,10 +19,12 @@ from server.net.hello import fingerprint, to_be_signed
 from server.net.messages import Hello
 from server.net.protocol import PROTOCOL_HASH
 from server.net.session import ProtocolError
-from server.net.token import Claims, TokenDesk, TokenError
+from server.net.token import Claims, TokenDesk, TokenError, base64url
 from server.world.commands import DeviceBlock, Redeem, SetInvite
 from server.world.events import Redeemed
 from server.world.world import World
+
+Draw = Callable[[int], bytes]
 
 
 class Newcomer(NamedTuple):
@@ -80,7 +83,11 @@ def reply(status: int, **body: object) -> Reply:
 class Reception:
     """The shard's front desk. `endpoint` and `curve` are what native clients connect to."""
 
-    def __init__(self, tokens: TokenDesk, limits: Limits, endpoint: str, curve: str) -> None:
+    def __init__(
+        self, tokens: TokenDesk, limits: Limits, endpoint: str, curve: str, draw: Draw = secrets.token_bytes
+    ) -> None:
+        """`draw`: where secrets and codes come from, so many random bytes a call."""
+        self.draw = draw
         self.counters: dict[str, int] = {}
         self._tokens = tokens
         self._limits = limits
@@ -181,7 +188,7 @@ class Reception:
         if order.room not in (room.slug for room in world.rooms):
             known = ", ".join(room.slug for room in world.rooms)
             return reply(404, code="room", text=f"there is no room {order.room!r}; there are {known}")
-        return SetInvite(new_code(), order.room, order.role, order.uses, int(unix_s) + order.valid_s)
+        return SetInvite(new_code(self.draw), order.room, order.role, order.uses, int(unix_s) + order.valid_s)
 
     def feed_token(self, bed: str, unix_s: float) -> str:
         """A token that lets its bearer post device data for the bed "room/id"."""
@@ -208,11 +215,11 @@ def secret_hash(secret: bytes) -> bytes:
     return hashlib.sha256(secret).digest()
 
 
-def new_secret() -> bytes:
+def new_secret(draw: Draw = secrets.token_bytes) -> bytes:
     """A fresh resume secret."""
-    return secrets.token_bytes(32)
+    return draw(32)
 
 
-def new_code() -> str:
+def new_code(draw: Draw = secrets.token_bytes) -> str:
     """A fresh invite code: 96 bits, safe in a link."""
-    return secrets.token_urlsafe(12)
+    return base64url(draw(12))

@@ -10,6 +10,7 @@ import os
 import urllib.error
 import urllib.request
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,7 +100,14 @@ def read_message(frame: bytes) -> WireMessage:
 class Client:
     """A person's session. After every `poll` the attributes show what the server said so far."""
 
-    def __init__(self, key: Ed25519PrivateKey | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        key: Ed25519PrivateKey | None = None,
+        clock: Clock | None = None,
+        draw: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """`draw`: where the keys of what is ordered come from, so many random bytes a call."""
+        self._draw = draw
         self.key = key or Ed25519PrivateKey.generate()
         self.public = self.key.public_key().public_bytes_raw()
         self.person = fingerprint(self.public)
@@ -262,7 +270,7 @@ class Client:
         access, chain = self.access.get(order.bed), self.chains.get(order.bed)
         if self.kid < 0 or access is None or chain is None or not access.orders:
             raise ClientError(f"no order at bed {order.bed} yet: key entry {self.kid}, access {access is not None}")
-        key, nonce, salt = os.urandom(32), os.urandom(12), os.urandom(32)
+        key, nonce, salt = self._draw(32), self._draw(12), self._draw(32)
         sealed = seal_content(order.content, key, nonce, salt)
         entry = Entry(
             "order", int(self._clock.unix_s() * 1000), self.tick, self.person, access.patient, chain.patient_seq,

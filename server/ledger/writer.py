@@ -237,9 +237,11 @@ class Writer:
             shutil.rmtree(full.with_name(full.name + ".p"), ignore_errors=True)
 
     def close(self) -> None:
-        """Publish what is signed and close the database."""
-        self.publish(at_once=True)
-        self._store.close()
+        """Publish what is signed and close the database, the latter whatever becomes of the former."""
+        try:
+            self.publish(at_once=True)
+        finally:
+            self._store.close()
 
 
 def _check_all(candidates: Sequence[Candidate]) -> list[Refusal | None]:

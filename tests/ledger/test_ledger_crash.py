@@ -6,7 +6,6 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from ledger_faults import Crash, Faulty
 from ledger_story import Author, Logs, accepted
 
 from server.ledger.disk import Disk
@@ -14,6 +13,7 @@ from server.ledger.entry import leaf_hash
 from server.ledger.start import StartError
 from server.ledger.verify import verify
 from server.ledger.wire import Ack, Refuse, Submit
+from tools.faulty_disk import Crash, Faulty
 
 RECORD = 5  # writes of a group: commit; head: write, sync, rename, folder
 WRITES = RECORD + 4 * 4  # and of publishing it: bundle, tile, vkey and checkpoint

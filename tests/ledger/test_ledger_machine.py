@@ -8,7 +8,6 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from ledger_faults import Crash, Faulty
 from ledger_story import Author, Logs, accepted, author
 
 from server.ledger.entry import leaf_hash
@@ -17,6 +16,7 @@ from server.ledger.proof import verify_receipt
 from server.ledger.verify import verify
 from server.ledger.wire import Ack, Refuse, Submit
 from server.ledger.writer import Writer
+from tools.faulty_disk import Crash, Faulty
 
 PATIENTS = [bytes((number,)) * 16 for number in range(1, 4)]
 
