@@ -2,8 +2,10 @@ import { toWorld } from "@/input/controls";
 import { type Doing, poseOf } from "@/motion/body";
 import { parseLink } from "@/net/join";
 import { encodePose, POINTING, POSE_BYTES, RAISED, yawFromWire, yawToWire } from "@/net/pose";
-import { backoff, TRANSITIONS } from "@/net/session";
+import { TRANSITIONS } from "@/net/session";
 import { connectionWord, titleOf } from "@/quality";
+import { listed } from "@/ui/people";
+import type { Person } from "@/net/protocol";
 import { floorOf, type Layout, monitorPlace } from "@/scene/layout";
 import { free } from "@/motion/collide";
 
@@ -11,15 +13,6 @@ it("a link names its room and invite, and the lobby when it names none", () => {
   expect(parseLink("/r/ward-a", "#aB-_1")).toEqual({ room: "ward-a", invite: "aB-_1" });
   expect(parseLink("/", "")).toEqual({ room: "lobby", invite: "" });
   expect(parseLink("/r/../etc", "#x").room).toBe("lobby");
-});
-
-it("waits longer after each failed attempt, never over five seconds, never all at once", () => {
-  for (let n = 0; n < 40; n++) {
-    expect(backoff(n, 0)).toBeGreaterThanOrEqual(125);
-    expect(backoff(n, 1)).toBeLessThanOrEqual(5000);
-    expect(backoff(n + 1, 0.5)).toBeGreaterThanOrEqual(backoff(n, 0.5));
-    expect(backoff(n, 1) - backoff(n, 0)).toBeGreaterThan(100);
-  }
 });
 
 it("a session can always be closed, and goes on only by connecting", () => {
@@ -80,4 +73,16 @@ it("what stands in a room is in the way, and one can stand beside it", () => {
   const [x, z] = monitorPlace(layout.bed[0]!, layout);
   expect(x).toBeGreaterThan(-2.5);
   expect(Math.abs(z)).toBeGreaterThan(0.5);
+});
+
+it("a thousand people are listed to a maximum: oneself, who speaks, then by name, or who is sought", () => {
+  const person = (slot: number, name: string, role: Person["role"] = "student"): Person => ({ avatar: slot | (3 << 12), name, role, person: new Uint8Array(16), muted: false, away: false });
+  const people = Array.from({ length: 1000 }, (_, slot) => person(slot, `Person ${String(999 - slot).padStart(3, "0")}`, slot === 500 ? "clinician" : "student"));
+  const own = people[700]!.avatar;
+  const { shown, found } = listed(people, "", own, new Set([17]), 60);
+  expect([found, shown.length]).toEqual([1000, 60]);
+  expect(shown.slice(0, 4).map((each) => each.name)).toEqual(["Person 299", "Person 982", "Person 000", "Person 001"]);
+  expect(listed(people, " PERSON 04", own, new Set(), 60).found).toBe(10);
+  expect(listed(people, "clinic", own, new Set(), 60).shown).toEqual([people[500]]);
+  expect(listed(people, "nobody", own, new Set(), 60)).toEqual({ shown: [], found: 0 });
 });

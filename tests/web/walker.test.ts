@@ -55,12 +55,23 @@ describe("one's own walk", () => {
     me.seen([0, 3000], 0, 2, 2, 0);
     expect(look.yaw).toBeCloseTo(0);
   });
-  it("sends poses at the input rate", () => {
+  it("sends poses at the input rate while it walks, and a few when it stands", () => {
+    const { walker: me, poses, run } = walker();
+    me.seen([-2000, 0], 0, 1, 0, 0);
+    const ms = run(1000, 2, [300, 0]);
+    expect(poses.length).toBeGreaterThan(30);
+    expect(poses.length).toBeLessThan(45);
+    poses.length = 0;
+    run(ms, 4);
+    expect(poses.length).toBeGreaterThanOrEqual(8);
+    expect(poses.length).toBeLessThanOrEqual(10);
+    expect(new DataView(poses[0]!.buffer).getInt16(5, true)).toBe(0);
+  });
+  it("numbers only the poses it sends", () => {
     const { walker: me, poses, run } = walker();
     me.seen([-2000, 0], 0, 1, 0, 0);
     run(1000, 2);
-    expect(poses.length).toBeGreaterThan(30);
-    expect(poses.length).toBeLessThan(45);
+    expect(poses.map((frame) => new DataView(frame.buffer).getUint32(1, true))).toEqual(poses.map((_, i) => i + 1));
   });
   it("passes a door it walks into once, and not one it passes by", () => {
     const { walker: me, passed, run } = walker();

@@ -9,6 +9,7 @@ import { Model, slotOf } from "./model";
 import { type Sample, Timeline } from "./motion/interpolate";
 import { Walker } from "./motion/walker";
 import { type Chance, chanceAt, chanceText } from "./nearby";
+import { type Loss, lossText } from "./net/backoff";
 import { type Identity, loadIdentity } from "./net/identity";
 import { parseLink, redeem } from "./net/join";
 import type { Body, Of, ServerMessage } from "./net/protocol";
@@ -77,7 +78,7 @@ class House {
     this.session = new Session(SOCKET_URL, identity, sessionStorage, {
       message: (message) => this.message(message),
       frame: (frame) => this.frame(frame),
-      state: (state) => this.connection(state),
+      state: (state, loss) => this.connection(state, loss),
       over: (_code, text) => this.end(this.removal || text),
     });
     this.placing = this.makePlacing(identity);
@@ -236,9 +237,9 @@ class House {
     if (row >= 0) this.walker.seen([avatars.head[3 * row]!, avatars.head[3 * row + 2]!], avatars.ack[row]!, view.tick, (avatars.yaw[row]! / 512) * Math.PI, avatars.flags[row]!);
   }
 
-  private connection(state: State): void {
+  private connection(state: State, loss: Loss): void {
     if (state === "waiting") this.placing.lost();
-    this.shell.say(state === "active" ? "" : state === "waiting" ? "Reconnecting\u2026 your seat is kept." : state === "connecting" ? "Connecting\u2026" : "");
+    this.shell.say(state === "waiting" ? lossText(loss, this.session.inside) : state === "connecting" ? "Connecting\u2026" : "");
   }
 
   private send(body: Body): void {
@@ -347,7 +348,7 @@ class House {
     const shown = this.chance?.act === "grab" ? this.chance.slot : -1;
     this.stage?.highlight(shown, model.things.get(shown)?.name ?? "");
     this.chat.render();
-    this.people.render(this.samples);
+    this.people.render((slot) => this.samples.get(slot)?.flags ?? 0);
     this.bed.render();
     this.orders.render(this.bed.bed());
     this.places.render(things, this.walker.seated);

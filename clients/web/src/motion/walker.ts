@@ -5,6 +5,7 @@
 
 import { pushOf } from "./collide";
 import { type Doing, EYES_MM, ownSample, poseOf } from "./body";
+import { DeadBand } from "./deadband";
 import { type Sample, type Timeline } from "./interpolate";
 import { findPath } from "./path";
 import { Predictor } from "./predict";
@@ -45,24 +46,25 @@ export class Walker {
   speakingUntilMs = 0;
   seated = false;
   private readonly predictor: Predictor;
+  private readonly band: DeadBand;
   private layout: Layout | null = null;
   private slot = -1;
   private wish: Place = [0, 0];
   private errand: (Errand & { path: Place[] | null }) | null = null; // the path is found at the first step
   private progress = { at: [0, 0] as Place, ms: 0 };
-  private dueMs = 0;
   private doorMs = 0;
   private ready = false; // the first snapshot of this room has come
   private yawWanted: number | null = null;
 
   constructor(
     readonly tickMs: number,
-    private readonly inputMs: number,
+    inputMs: number,
     private readonly timeline: Timeline,
     private readonly look: { yaw: number; pitch: number },
     private readonly hooks: WalkerHooks,
   ) {
     this.predictor = new Predictor(tickMs, SPEED_MAX, { bounds: [0, 0, 0, 0], radius: 0, blocks: [] });
+    this.band = new DeadBand(inputMs);
   }
 
   /** Where one is, mm. */
@@ -85,6 +87,7 @@ export class Walker {
     const again = this.layout?.slug === layout.slug && this.slot === slot;
     [this.layout, this.slot, this.errand] = [layout, slot, null];
     this.predictor.enter(floorOf(layout));
+    this.band.reset();
     this.ready = false;
     const door = layout.door.find((each) => each.to === cameFrom);
     if (door !== undefined) this.yawWanted = radians(door.facing_deg);
@@ -132,13 +135,15 @@ export class Walker {
     this.tryDoors(nowMs);
   }
 
-  /** Sends a pose when one is due. */
+  /** Sends a pose when one is due and says something new, or has to be renewed. */
   post(nowMs: number, holds: [boolean, boolean]): void {
-    if (!this.ready || nowMs < this.dueMs) return;
-    this.dueMs = Math.max(this.dueMs + this.inputMs, nowMs);
+    if (!this.ready || !this.band.ready(nowMs)) return;
+    const pose = poseOf(this.doing(nowMs, holds), 0);
+    if (!this.band.wants(pose, nowMs)) return;
     const seq = this.hooks.nextSeq();
+    this.band.sent(pose, nowMs);
     this.predictor.posted(seq, nowMs);
-    this.hooks.send(encodePose(poseOf(this.doing(nowMs, holds), seq)));
+    this.hooks.send(encodePose({ ...pose, seq }));
   }
 
   /** One's own avatar as drawn. */

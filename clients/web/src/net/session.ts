@@ -4,6 +4,7 @@
  */
 
 import { type Bytes, concat, fromBase64, fromHex, sha256, toBase64, utf8 } from "../bytes";
+import { backoff, type Loss, lossOf, lossOfBye } from "./backoff";
 import { SnapshotError } from "./bits";
 import type { Identity } from "./identity";
 import { type Body, decodeMessage, encodeBye, encodeCommand, encodeHello, encodePing, type Of, PROTOCOL, ProtocolError, type ServerMessage } from "./protocol";
@@ -11,8 +12,7 @@ import { WaveError } from "./wave";
 
 export const SOCKET_URL = `${globalThis.location?.protocol === "https:" ? "wss" : "ws"}://${globalThis.location?.host}/ws`;
 export const SUBPROTOCOL = "asclepion.1";
-const BACKOFF_MIN_MS = 250;
-const BACKOFF_MAX_MS = 5_000;
+const TOKEN_ATTEMPTS_MAX = 10; // before the first welcome; a join token is good for a minute
 const PING_EVERY_MS = 2_000;
 const SILENCE_MAX_MS = 12_000;
 const CLOSE_AFTER_MS = 2_000; // the server closes first; two closes at once are a fault to some browsers
@@ -21,11 +21,11 @@ const RESUME_AT = "asclepion.resume";
 /** Where the session stands. */
 export type State = "closed" | "connecting" | "active" | "waiting";
 
-/** What the session tells. `frame` is binary (first byte below 0x80). */
+/** What the session tells. `frame` is binary (first byte below 0x80); `loss` is why the last connection ended. */
 export interface Hooks {
   message(message: ServerMessage): void;
   frame(frame: Bytes): void;
-  state(state: State): void;
+  state(state: State, loss: Loss): void;
   over(code: string, text: string): void; // no way back: join again
 }
 
@@ -36,12 +36,6 @@ export const TRANSITIONS: Readonly<Record<State, readonly State[]>> = {
   active: ["waiting", "closed"],
   waiting: ["connecting", "closed"],
 };
-
-/** Milliseconds to wait before attempt `n` (0, 1, ...); `dice` in 0..1 spreads a crowd. */
-export function backoff(n: number, dice: number): number {
-  const base = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(n, 10));
-  return base * (0.5 + 0.5 * dice);
-}
 
 /** Codes of Bye after which the same secret may work again. */
 const COME_BACK = new Set(["stopping", "slow", "too-slow", "idle", "lost", "busy", "closed", "edge", "silent"]);
@@ -89,6 +83,7 @@ export class Session {
   private token = "";
   private resume: Bytes = new Uint8Array(0);
   private room = "";
+  private loss: Loss = "lost";
 
   constructor(
     private readonly url: string,
@@ -146,6 +141,11 @@ export class Session {
     if (this.state !== "closed") this.enter("closed");
   }
 
+  /** Whether one has been in: there is a seat to come back to. */
+  get inside(): boolean {
+    return this.resume.length > 0;
+  }
+
   private end(): void {
     this.dispose();
     forget(this.storage);
@@ -154,7 +154,7 @@ export class Session {
   private enter(state: State): void {
     if (!TRANSITIONS[this.state].includes(state)) throw new Error(`session: ${this.state} cannot become ${state}`);
     this.state = state;
-    this.hooks.state(state);
+    this.hooks.state(state, this.loss);
   }
 
   private connect(): void {
@@ -165,7 +165,7 @@ export class Session {
     this.heardMs = performance.now();
     socket.onopen = () => void this.hello(socket);
     socket.onmessage = (event) => this.socket === socket && this.receive(new Uint8Array(event.data as ArrayBuffer));
-    socket.onclose = () => this.socket === socket && this.lost();
+    socket.onclose = (event) => this.socket === socket && this.lost(lossOf(event.code));
     this.pinger = window.setInterval(() => this.ping(), PING_EVERY_MS);
   }
 
@@ -208,19 +208,25 @@ export class Session {
   }
 
   private bye(code: string, text: string): void {
-    if (COME_BACK.has(code) && this.resume.length > 0) return this.lost();
+    if (COME_BACK.has(code) && this.mayTryAgain) return this.lost(lossOfBye(code));
     this.end();
     this.hooks.over(code, text);
   }
 
-  private lost(): void {
+  /** A seat is come back to as long as it takes; a join token is tried some times, then a new one is needed. */
+  private get mayTryAgain(): boolean {
+    return this.inside || (this.token !== "" && this.attempts < TOKEN_ATTEMPTS_MAX);
+  }
+
+  private lost(loss: Loss): void {
     this.drop();
-    if (this.resume.length === 0) {
+    this.loss = loss;
+    if (!this.mayTryAgain) {
       this.end();
       return this.hooks.over("lost", "The connection was lost before the room was entered.");
     }
     if (this.state !== "waiting") this.enter("waiting");
-    this.retry = window.setTimeout(() => this.connect(), backoff(this.attempts, Math.random()));
+    this.retry = window.setTimeout(() => this.connect(), backoff(this.attempts, Math.random(), loss));
     this.attempts += 1;
   }
 
@@ -233,7 +239,7 @@ export class Session {
   }
 
   private ping(): void {
-    if (performance.now() - this.heardMs > SILENCE_MAX_MS) return this.lost();
+    if (performance.now() - this.heardMs > SILENCE_MAX_MS) return this.lost("lost");
     if (this.state === "active") this.socket?.send(encodePing(this.next(), Math.round(performance.now() * 1000)));
   }
 }
