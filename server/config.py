@@ -56,6 +56,7 @@ class Limits:
     bans_max: Doc[int, "people banned at once"] = 4096
     waiting_max: Doc[int, "people waiting before one room"] = 64
     pending_orders_max: Doc[int, "orders waiting for the ledger"] = 256
+    gestures_per_s: Doc[float, "pointing and touching per person and second"] = 6.0
     chat_per_s: Doc[float, "chat lines per person and second"] = 2.0
     access_retry_s: Doc[float, "pause before a refused access entry is tried again"] = 3.0
     waves_hz: Doc[int, "wave blocks per second and bed"] = 10

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from server.net.messages import Bye, Welcome, encoder
+from server.net.messages import Bye, Several, Welcome, encoder
 from server.net.session import Session
 from server.net.wire import AnyWire, Peer
 from server.reception import Newcomer
@@ -40,6 +40,7 @@ class Guests:
         self._wire = wire
         self._by_peer: dict[Peer, Guest] = {}
         self._by_client: dict[int, Guest] = {}
+        self._news: dict[int, list[bytes]] = {}
         self._rooms: dict[int, dict[Peer, Guest]] = defaultdict(dict)
 
     def __len__(self) -> int:
@@ -93,6 +94,17 @@ class Guests:
     def say(self, guest: Guest, body: object) -> None:
         """Send one body to one guest."""
         self._wire.post([guest.peer], frame_of(body))
+
+    def note(self, room: int, body: object) -> None:
+        """Something of a room that may wait until the end of the tick, to be told together with the like of it."""
+        self._news.setdefault(room, []).append(frame_of(body))
+
+    def tell_news(self) -> None:
+        """Tell every room what was noted for it, in one frame."""
+        news, self._news = self._news, {}
+        for room, frames in news.items():
+            frame = frames[0] if len(frames) == 1 else encoder.encode(Several(frames))
+            self._wire.post([guest.peer for guest in self.room(room)], frame)
 
     def say_all(self, guests: Iterable[Guest], body: object) -> None:
         """Send one body, encoded once, to many."""

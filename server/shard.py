@@ -28,6 +28,8 @@ from server.world.events import (
     BedChain,
     Enrolled,
     Event,
+    PersonCame,
+    PersonLeft,
     Redeemed,
     Refused,
     RoomEntered,
@@ -98,6 +100,7 @@ class Shard:
     def _publish(self, events: list[Event]) -> None:
         for event in events:
             self._route(event)
+        self.guests.tell_news()
         self._tell_ledger()
         if self.pacer.thin:
             self.pacer.thinned += 1
@@ -120,6 +123,8 @@ class Shard:
                 guest = self.guests.client(index)
                 if guest is not None:
                     self._to_one(guest, event.body)
+            case "room" if isinstance(event.body, PersonCame | PersonLeft):
+                self.guests.note(index, event.body)
             case "room":
                 self.guests.say_all(self.guests.room(index), event.body)
             case "bed":

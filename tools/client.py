@@ -25,7 +25,7 @@ from server.ledger.entry import Entry, fingerprint, key_entry, leaf_hash, seal_c
 from server.ledger.note import parse_vkey
 from server.ledger.proof import verify_receipt
 from server.net.hello import make_hello
-from server.net.messages import Bye, Notice, Ping, ServerMessage, Welcome, encoder
+from server.net.messages import Bye, Notice, Ping, ServerMessage, Several, Welcome, encoder
 from server.net.session import POSE_STRUCT
 from server.net.token import base64url
 from server.sim.poses import POSE_KIND
@@ -95,6 +95,12 @@ def read_message(frame: bytes) -> WireMessage:
     except (ValueError, msgpack.UnpackException) as bad:
         raise ClientError(f"the server sent a frame that is no message: {bad}") from bad
     return message
+
+
+def read_messages(frame: bytes) -> list[WireMessage]:
+    """The messages in a control frame, in order. Raises ClientError."""
+    message = read_message(frame)
+    return [read_message(each) for each in message.messages] if isinstance(message, Several) else [message]
 
 
 class Client:
@@ -302,9 +308,9 @@ class Client:
         heard = []
         for frame in self._line.read(timeout_s):
             if frame[0] >= 0x80:
-                message = read_message(frame)
-                heard.append(message)
-                self._heard(message)
+                for message in read_messages(frame):
+                    heard.append(message)
+                    self._heard(message)
             elif frame[0] == WAVE_KIND:
                 self.waves.append(read_wave(frame))
             else:

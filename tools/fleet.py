@@ -12,7 +12,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.net.hello import make_hello
-from server.net.messages import Bye, Welcome, encoder, server_decoder
+from server.net.messages import Bye, Several, Welcome, encoder, server_decoder
 from server.sim.snapshot import NoBaseline, decode
 from server.world.commands import Role
 from server.world.events import Offered, Refused, RoomEntered, ThingInfo, ThingTaken, Waiting, WaitingList, YouWait
@@ -136,6 +136,9 @@ class Fleet:
         bot = self.bots[number]
         self.counters[type(message).__name__] += 1
         match message:
+            case Several(messages=frames):
+                for frame in frames:
+                    self._message(number, server_decoder.decode(frame), now_s)
             case Welcome():
                 bot.resume, bot.pause_s = message.resume, BACKOFF_S
                 self.tick_hz = message.tick_hz

@@ -310,7 +310,7 @@ def refused_messages() -> Iterator[tuple[str, str, bytes]]:
     yield "a field missing", "message", msgpack.packb([17, 1])
     yield "a field too many", "message", msgpack.packb([18, 1, 1])
     yield "a wrong type", "message", msgpack.packb([18, "1"])
-    yield "a number out of range", "message", msgpack.packb([17, 1, 256])
+    yield "a number out of range", "message", msgpack.packb([17, 1, 65_536])
     yield "a text too long", "message", msgpack.packb([23, 1, "x" * 501])
     yield "a text that is not UTF-8", "encoding", b"\x93\x17\x01\xa2\xff\xfe"
     yield "a map", "message", msgpack.packb({"tag": 18})

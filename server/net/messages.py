@@ -72,18 +72,25 @@ class Notice(Wire, tag=6, frozen=True):
     text: str
 
 
+class Several(Wire, tag=7, frozen=True):
+    """Messages of one tick in one frame, in order: who came and who left, when it was more than one."""
+
+    messages: list[bytes]
+
+
 ClientMessage = (
     Hello | Ping | Bye
     | commands.Teleport | commands.Sit | commands.Stand | commands.Go | commands.Grab | commands.Release
     | commands.Offer | commands.Say | commands.Admit | commands.Moderate | commands.Lock | commands.MakeInvite
     | commands.RevokeInvite
-    | commands.AckAlarm | commands.PlaceOrder | commands.Enrol
+    | commands.AckAlarm | commands.PlaceOrder | commands.Enrol | commands.Point | commands.Touch
 )  # fmt: skip
 ServerMessage = (
-    Welcome | Pong | Bye | Notice
+    Welcome | Pong | Bye | Notice | Several
     | events.RoomEntered | events.PersonCame | events.PersonLeft | events.Said | events.Refused | events.WaitingList
     | events.YouWait | events.ThingTaken | events.Offered | events.RoomLocked | events.InviteMade | events.BedVitals
     | events.BedAccess | events.BedChain | events.OrderState | events.Care | events.Enrolled | events.Removed
+    | events.Pointed | events.Touched
 )  # fmt: skip
 
 client_decoder = msgspec.msgpack.Decoder(ClientMessage)

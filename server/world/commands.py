@@ -2,6 +2,7 @@
 
 Owns the shape of commands. Never checks meaning: `world.step` does, against roles and the state.
 Bodies that a client may send are also wire messages (see PROTOCOL.md); `client` and order come from the session.
+`seen` is the tick a person saw when they did it, 0 for now: reach is judged at that time.
 Lengths and ranges are declared here and enforced at the border by the decoder. Units: mm, yaw in
 1/1024 turn, ticks, seconds where a name ends in `_s`.
 """
@@ -46,7 +47,7 @@ class Sit(Wire, tag=17):
     """Take seat number `seat` of the room (within reach, free)."""
 
     seq: U32
-    seat: U8
+    seat: U16
 
 
 class Stand(Wire, tag=18):
@@ -68,6 +69,7 @@ class Grab(Wire, tag=20):
     seq: U32
     thing: U32
     hand: Hand
+    seen: U32 = 0
 
 
 class Release(Wire, tag=21):
@@ -83,6 +85,7 @@ class Offer(Wire, tag=22):
     seq: U32
     hand: Hand
     to: U32
+    seen: U32 = 0
 
 
 class Say(Wire, tag=23):
@@ -163,6 +166,24 @@ class Enrol(Wire, tag=31):  # becomes EnrolSigned in the shard
 
     seq: U32
     entry: Annotated[bytes, Meta(min_length=1, max_length=1024)]
+
+
+class Point(Wire, tag=32):
+    """Ask what a pointing hand points at (the pose says that it points); those who see it are told."""
+
+    seq: U32
+    hand: Hand
+    seen: U32 = 0
+
+
+class Touch(Wire, tag=33):
+    """Touch a person (`target`: avatar handle), a thing (handle) or a bed (index) that the hand is at."""
+
+    seq: U32
+    hand: Hand
+    what: Literal["person", "thing", "bed"]
+    target: U32
+    seen: U32 = 0
 
 
 # --- what only the shard says (never accepted from the wire) ----------------------------------------------------------
@@ -279,7 +300,7 @@ class SetInvite(Wire, tag=72):
 
 Asked = (
     Teleport | Sit | Stand | Go | Grab | Release | Offer | Say | Admit | Moderate | Lock | MakeInvite | RevokeInvite
-    | AckAlarm
+    | AckAlarm | Point | Touch
 )  # fmt: skip
 Internal = (
     Join | Detach | Resume | Leave | Redeem | Recorded | Unrecorded | DeviceBlock | SetInvite | OrderSigned

@@ -82,6 +82,15 @@ def _columns(t: Tables) -> Iterator[npt.NDArray[np.generic]]:
     yield from t.things
 
 
+def _remembered(t: Tables) -> Iterator[npt.NDArray[np.generic]]:
+    """The columns of the last second: they follow from the states before, so no digest needs them."""
+    used = t.slots_used
+    yield t.ring.tick
+    for column in (t.ring.room, t.ring.head_mm, t.ring.hand_mm):
+        yield column[:, :used]
+    yield t.ring.thing_mm
+
+
 def _small(t: Tables) -> Small:
     return Small(
         t.tick, t.slots_used, t.unix_at_zero, list(t.residents.values()), list(t.offers.items()), _flat(t.bonds),
@@ -111,7 +120,7 @@ def digest(t: Tables) -> bytes:
 def dump(t: Tables) -> bytes:
     """Everything needed to go on from here."""
     house = house_hash(t.rooms, t.limits, t.tick_hz, t.seed)
-    columns = [column.tobytes() for column in _columns(t)]
+    columns = [column.tobytes() for column in (*_columns(t), *_remembered(t))]
     return _encoder.encode(Dump(VERSION, house, _small(t), _large(t), columns, t.bedside.dump()))
 
 
@@ -151,7 +160,7 @@ def _load_large(t: Tables, large: Large) -> None:
 
 
 def _load_columns(t: Tables, columns: list[bytes]) -> None:
-    targets = list(_columns(t))
+    targets = [*_columns(t), *_remembered(t)]
     sizes = [len(column) for column in columns]
     if sizes != [target.nbytes for target in targets]:
         raise DumpError("the world's checkpoint has columns of other sizes than its tables say")

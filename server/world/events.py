@@ -214,6 +214,27 @@ class Removed(Wire, tag=113):
     reason: str
 
 
+Target = Literal["person", "thing", "bed", "nothing"]
+
+
+class Pointed(Wire, tag=114):
+    """Somebody points: at a person or thing (`target`: handle), at a bed (index), or at nothing."""
+
+    by: int
+    hand: int
+    what: Target
+    target: int
+
+
+class Touched(Wire, tag=115):
+    """A hand touches a person or thing (`target`: handle) or a bed (index)."""
+
+    by: int
+    hand: int
+    what: Target
+    target: int
+
+
 class WaveFrame(NamedTuple):
     """A sealed binary wave block of one bed (layout in PROTOCOL.md), ready to send. Not a MessagePack message."""
 

@@ -7,6 +7,7 @@ everybody is near. Never decides what is sent.
 import numpy as np
 import numpy.typing as npt
 
+from server.sim.grid import neighbours
 from server.sim.poses import RAISED, SPEAKING
 from server.world.tables import Resident, Tables
 
@@ -48,6 +49,15 @@ def bond(t: Tables, one: Resident, other: Resident) -> None:
     t.bonds[pair] = t.tick + round(BOND_S * t.tick_hz)
     while len(t.bonds) > BONDS_MAX:
         del t.bonds[next(iter(t.bonds))]
+
+
+def tell_those_near(t: Tables, who: Resident, event: object) -> None:
+    """Note an event for those who see somebody in full: the room, or in a hall those in the cells around."""
+    if not t.in_hall[who.room] or t.hero_until[who.slot] > t.tick:
+        return t.tell_room(who.room, event)
+    near = neighbours(t.grids[who.room], int(t.avatars.cell[who.slot]))
+    for slot in np.flatnonzero((t.avatars.room == who.room) & t.avatars.alive & np.isin(t.avatars.cell, near)):
+        t.tell(t.client_at[int(slot)], event)
 
 
 def partners(t: Tables, who: Resident) -> tuple[int, ...]:

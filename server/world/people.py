@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.sim.poses import SEATED
+from server.sim.ring import forget
 from server.sim.state import IDENTITY, new_avatars, new_intents
 from server.world import beds, doors, things
 from server.world.commands import Detach, Join, Leave, Resume, Say, Sit, Stand, Teleport
@@ -26,6 +27,7 @@ def clean_row(t: Tables, slot: int) -> None:
     columns: tuple[npt.NDArray[np.generic], ...] = (*t.avatars, *t.intents)
     for column, blank in zip(columns, _BLANK, strict=True):
         column[slot] = blank[0]
+    forget(t.ring, slot)
 
 
 # --- coming and going ------------------------------------------------------------------------------------------------
@@ -208,9 +210,8 @@ def say(t: Tables, who: Resident, asked: Say) -> None:
         raise Refusal("muted", "a moderator has muted you")
     if not asked.text.strip():
         raise Refusal("empty", "a line of chat has at least one visible character")
-    now = t.tick * 1000
-    due = max(who.chat_due, now) + round(1000 * t.tick_hz / t.limits.chat_per_s)
-    if due - now > round(1000 * t.tick_hz * CHAT_BURST_S):
+    due = t.rate_due(who.chat_due, t.limits.chat_per_s, CHAT_BURST_S)
+    if due < 0:
         raise Refusal("too-fast", f"{t.limits.chat_per_s:g} lines a second are allowed")
     who.chat_due = due
     t.tell_room(who.room, Said(t.handle(who.slot), who.name, asked.text))

@@ -22,7 +22,8 @@ from server.world.scene import Room
 
 HOSPITAL = Path(__file__).parent / "hospital"
 FILE_BYTES_MAX = 256 * 1024
-INDEX_MAX = 256  # rooms, beds of the world and seats of a room are one byte on the wire
+INDEX_MAX = 256  # rooms and beds of the world are one byte on the wire
+SEATS_MAX = 2048
 THINGS_SHOWN_MAX = 255
 THING_SLOTS_MAX = 1024  # ten bits on the wire
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -140,8 +141,8 @@ def _check_numbers(room: Room, limits: Limits) -> Iterator[tuple[Where, str]]:
         yield ("capacity",), f"capacity is {room.capacity}, the house has room for {int(limits.avatars_max)}"
     if len(room.thing) > THINGS_SHOWN_MAX:
         yield ("thing", THINGS_SHOWN_MAX), f"{len(room.thing)} things, allowed are {THINGS_SHOWN_MAX}"
-    if len(room.seat) > INDEX_MAX:
-        yield ("seat", INDEX_MAX), f"{len(room.seat)} seats, allowed are {INDEX_MAX}"
+    if len(room.seat) > SEATS_MAX:
+        yield ("seat", SEATS_MAX), f"{len(room.seat)} seats, allowed are {SEATS_MAX}"
     if not room.spawn:
         yield (), "no spawn point, at least one [[spawn]] is needed"
 

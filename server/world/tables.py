@@ -15,6 +15,7 @@ from server.config import Limits
 from server.sim.grid import Grids, grid_of, grids_of
 from server.sim.motion import HEAD_SPEED_MM_S, Rules
 from server.sim.poses import POINTING, RAISED, SPEAKING
+from server.sim.ring import Ring, new_ring
 from server.sim.state import IDENTITY, new_avatars, new_intents, new_things
 from server.twin.bedside import Bedside
 from server.world.commands import Role
@@ -51,6 +52,7 @@ class Resident(msgspec.Struct):
     seat: int = -1
     away_since: int = -1  # tick, -1 while connected
     chat_due: int = 0  # tick * 1000 until which earlier lines of chat count
+    gesture_due: int = 0  # the same of pointing and touching
 
 
 class Invite(msgspec.Struct):
@@ -146,6 +148,7 @@ class Tables:
         self.tick = 0
         self.avatars, self.intents = new_avatars(slots), new_intents(slots)
         self.things = new_things(len(self.thing_rows))
+        self.ring: Ring = new_ring(max(1, round(limits.rewind_s * tick_hz)), slots, len(self.thing_rows))
         self.generation: npt.NDArray[np.int64] = np.zeros(slots, np.int64)
         self.hero_until: npt.NDArray[np.int64] = np.zeros(slots, np.int64)  # tick; 0 is nobody's hero
         self.slots_used = 0  # rows from here on were never used
@@ -235,6 +238,12 @@ class Tables:
     def muted(self, who: Resident) -> bool:
         """Whether a moderator has muted them."""
         return who.person in self.mutes
+
+    def rate_due(self, due: int, per_s: float, burst_s: float) -> int:
+        """When one more of something that is allowed `per_s` times a second is used up (tick * 1000); -1: too many."""
+        now = self.tick * 1000
+        later = max(due, now) + round(1000 * self.tick_hz / per_s)
+        return later if later - now <= round(1000 * self.tick_hz * burst_s) else -1
 
     def person_row(self, who: Resident) -> Person:
         """Somebody as others see them."""

@@ -3,8 +3,10 @@
 Owns the owner and hand columns of things. Where a held thing is, is decided by `sim.motion.carry`.
 """
 
+import numpy as np
+
 from server.sim.motion import COORDINATE_MAX_MM
-from server.world import heroes
+from server.world import heroes, rewind
 from server.world.commands import Grab, Offer, Release
 from server.world.events import Offered, ThingTaken
 from server.world.plan import FLOOR_MM, rest_height, wall_between
@@ -34,7 +36,7 @@ def grab(t: Tables, who: Resident, asked: Grab) -> None:
         raise Refusal("held", "somebody holds that thing and does not offer it to you")
     if in_hand(t, who.slot, asked.hand) is not None:
         raise Refusal("hand-full", "that hand holds something already")
-    if not _in_reach(t, who.slot, asked.hand, thing):
+    if not _in_reach(t, who, asked, thing):
         raise Refusal("too-far", f"the thing is farther than {t.limits.grab_mm_max} mm")
     t.offers.pop(thing, None)
     t.things.owner[thing], t.things.hand[thing] = who.slot, asked.hand
@@ -49,14 +51,13 @@ def _need_thing(t: Tables, who: Resident, handle: int) -> int:
     return thing
 
 
-def _in_reach(t: Tables, slot: int, hand: int, thing: int) -> bool:
-    """Near enough to the hand, or to the body between floor and eyes."""
-    at = [int(value) for value in t.things.pos_mm[thing]]
-    head = [int(value) for value in t.avatars.head_mm[slot]]
-    palm = [head[axis] + int(t.avatars.hand_mm[slot, hand, axis]) for axis in range(3)]
-    body = [head[0], min(max(at[1], 0), head[1]), head[2]]
+def _in_reach(t: Tables, who: Resident, asked: Grab, thing: int) -> bool:
+    """Near enough to the hand, or to the body between floor and eyes, when the person saw it."""
+    at = rewind.thing_at(t, thing, rewind.row_at(t, asked.seen))
+    x, y, z = (int(value) for value in t.avatars.head_mm[who.slot])
+    body = np.array([x, min(max(int(at[1]), 0), y), z])
     reach = int(t.limits.grab_mm_max)
-    return any(sum((a - b) ** 2 for a, b in zip(at, near, strict=True)) <= reach * reach for near in (palm, body))
+    return any(int(((at - near) ** 2).sum()) <= reach * reach for near in (rewind.palm(t, who, asked.hand), body))
 
 
 def _tell_taken(t: Tables, room: int, thing: int) -> None:
@@ -74,8 +75,8 @@ def offer(t: Tables, who: Resident, asked: Offer) -> None:
     other = t.resident_at(asked.to)
     if other is None or other.room != who.room or other is who:
         raise Refusal("no-such-avatar", f"nobody else with avatar {asked.to} is in {t.room_of(who).slug}")
-    (x, z), (ox, oz) = t.place(who.slot), t.place(other.slot)
-    if (x - ox) ** 2 + (z - oz) ** 2 > OFFER_REACH_MM**2:
+    (x, z), (ox, _, oz) = t.place(who.slot), rewind.head_at(t, other, rewind.row_at(t, asked.seen))
+    if (x - int(ox)) ** 2 + (z - int(oz)) ** 2 > OFFER_REACH_MM**2:
         raise Refusal("too-far", f"they are farther than {OFFER_REACH_MM} mm")
     t.offers[thing] = other.slot
     heroes.bond(t, who, other)

@@ -14,8 +14,9 @@ from server.config import Limits
 from server.sim.grid import Grid, assign
 from server.sim.motion import advance, apply_poses, carry, pose_table
 from server.sim.poses import PoseBatch
+from server.sim.ring import remember
 from server.sim.state import AvatarState, ThingState
-from server.world import beds, commands, doors, dump, heroes, invites, moderation, people, things
+from server.world import beds, commands, doors, dump, gestures, heroes, invites, moderation, people, things
 from server.world.commands import Command, Role
 from server.world.events import Event, Person, Refused, ToRecord
 from server.world.policy import Right
@@ -41,6 +42,8 @@ ASKED: dict[type, OfResident] = {
     commands.MakeInvite: invites.make,
     commands.RevokeInvite: invites.revoke,
     commands.AckAlarm: beds.ack_alarm,
+    commands.Point: gestures.point,
+    commands.Touch: gestures.touch,
     commands.OrderSigned: beds.order_signed,
     commands.EnrolSigned: beds.enrol_signed,
 }
@@ -114,6 +117,7 @@ class World:
         carry(t.avatars, t.things)
         assign(t.avatars, t.things, t.cells)
         heroes.update(t)
+        remember(t.ring, t.tick, t.avatars, t.things, t.slots_used)
 
     def _moving_slot(self, client: int) -> int:
         """The slot a pose is for; -1 for those who are not here, or away."""

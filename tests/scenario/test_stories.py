@@ -338,3 +338,17 @@ def test_who_comes_and_goes_in_one_tick_leaves_nothing_behind(stage, then):
     stage.tick(10)
     assert len(stage.shard.guests) == 1 and len(stage.world.clients()) == 1
     assert doc.bye is None
+
+
+def test_many_who_come_in_one_tick_are_told_of_in_one_frame(stage):
+    watcher = stage.connect("watcher", "clinician", "lobby")
+    newcomers = [Client(Ed25519PrivateKey.generate(), stage.clock) for _ in range(5)]
+    for number, client in enumerate(newcomers):
+        token = stage.tokens.mint_join(Claims("lobby", "student", f"n{number}"), stage.clock.now_s)
+        client.say_hello(MemoryLine(stage.wire.client()), token=token)
+    sent = stage.wire.counters["messages_sent"]
+    stage.tick(1)
+    assert stage.wire.counters["messages_sent"] - sent == 6, "one message to each"
+    assert {who.name for who in watcher.people.values()} >= {f"n{number}" for number in range(5)}
+    newcomers[0].poll()
+    assert {who.name for who in newcomers[0].people.values()} == {who.name for who in watcher.people.values()}

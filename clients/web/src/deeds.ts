@@ -108,7 +108,7 @@ export class Deeds {
     });
     const to = near.sort((a, b) => a.far - b.far)[0];
     if (to === undefined || to.far > OFFER_MM) return note("Nobody is near enough to take it.");
-    send({ tag: "offer", hand: held.hand === 0 ? 0 : 1, to: to.person.avatar });
+    send({ tag: "offer", hand: held.hand === 0 ? 0 : 1, to: to.person.avatar, seen: this.seen() });
     note(`You hold out the ${model.things.get(held.slot)?.name ?? "thing"} to ${to.person.name}.`);
   }
 
@@ -116,7 +116,12 @@ export class Deeds {
     const info = this.parts.model.things.get(slot);
     const [left, right] = this.holds();
     if (left && right) return this.parts.note("Both hands are full.");
-    if (info !== undefined) this.parts.send({ tag: "grab", thing: info.thing, hand: right ? 0 : 1 });
+    if (info !== undefined) this.parts.send({ tag: "grab", thing: info.thing, hand: right ? 0 : 1, seen: this.seen() });
+  }
+
+  /** The tick one sees, 0 before there is one. */
+  private seen(): number {
+    return this.parts.timeline().newest()?.tick ?? 0;
   }
 
   private lookAtBed(row: number): void {

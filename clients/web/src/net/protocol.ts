@@ -7,7 +7,7 @@ import { decode, encode } from "@msgpack/msgpack";
 import type { Bytes } from "../bytes";
 
 /** First 8 bytes of the protocol's hash; the shard refuses another. Pinned by tests/vectors. */
-export const PROTOCOL = "dbeb96ba374435a3";
+export const PROTOCOL = "9d6a6cc745f77f6b";
 
 export type Role = "patient" | "clinician" | "carer" | "student" | "observer" | "operator";
 export type Priority = "high" | "medium" | "low";
@@ -65,10 +65,18 @@ export interface OrderState { kind: "order"; seq: number; bed: number; state: "r
 interface Care { kind: "care"; bed: number; index: number; by: string; text: string }
 export interface Enrolled { kind: "enrolled"; seq: number; index: number; proof: Bytes }
 interface Removed { kind: "removed"; act: string; reason: string }
+/** Messages of one tick in one frame. */
+interface Several { kind: "several"; messages: Bytes[] }
+type What = "person" | "thing" | "bed" | "nothing";
+/** Somebody points at a person or thing (`target`: handle), a bed (index) or nothing. */
+interface Pointed { kind: "pointed"; by: number; hand: number; what: What; target: number }
+/** A hand touches a person, thing or bed. */
+interface Touched { kind: "touched"; by: number; hand: number; what: What; target: number }
 
 export type ServerMessage =
   | Welcome | Pong | Bye | Notice | RoomEntered | PersonCame | PersonLeft | Said | Refused | WaitingList | YouWait | ThingTaken
-  | Offered | RoomLocked | InviteMade | BedVitals | BedAccess | BedChain | OrderState | Care | Enrolled | Removed;
+  | Offered | RoomLocked | InviteMade | BedVitals | BedAccess | BedChain | OrderState | Care | Enrolled | Removed
+  | Several | Pointed | Touched;
 
 /** The messages of one kind. */
 export type Of<K extends ServerMessage["kind"]> = Extract<ServerMessage, { kind: K }>;
@@ -79,6 +87,7 @@ const SERVER: Readonly<Record<number, readonly [ServerMessage["kind"], ...string
   4: ["welcome", "client", "resume", "tick", "tick_hz", "seat_hold_s", "input_hz", "name", "log_vkey", "log_kid", "resumed"],
   5: ["pong", "stamp", "tick"],
   6: ["notice", "topic", "state", "text"],
+  7: ["several", "messages"],
   96: ["room", "room", "room_index", "avatar", "role", "scene", "people", "things", "rights", "locked", "waiting", "first_bed"],
   97: ["came", "who"],
   98: ["left", "avatar", "reason"],
@@ -97,6 +106,8 @@ const SERVER: Readonly<Record<number, readonly [ServerMessage["kind"], ...string
   111: ["care", "bed", "index", "by", "text"],
   112: ["enrolled", "seq", "index", "proof"],
   113: ["removed", "act", "reason"],
+  114: ["pointed", "by", "hand", "what", "target"],
+  115: ["touched", "by", "hand", "what", "target"],
 };
 const PERSON = ["avatar", "name", "role", "person", "muted", "away"];
 const NESTED: Readonly<Record<string, readonly string[]>> = {
@@ -151,9 +162,11 @@ export type Body =
   | { tag: "sit"; seat: number }
   | { tag: "stand" }
   | { tag: "go"; room: string }
-  | { tag: "grab"; thing: number; hand: 0 | 1 }
+  | { tag: "grab"; thing: number; hand: 0 | 1; seen: number }
   | { tag: "release"; hand: 0 | 1 }
-  | { tag: "offer"; hand: 0 | 1; to: number }
+  | { tag: "offer"; hand: 0 | 1; to: number; seen: number }
+  | { tag: "point"; hand: 0 | 1; seen: number }
+  | { tag: "touch"; hand: 0 | 1; what: "person" | "thing" | "bed"; target: number; seen: number }
   | { tag: "say"; text: string }
   | { tag: "admit"; who: number; allow: boolean }
   | { tag: "moderate"; who: number; act: "mute" | "unmute" | "remove" | "ban"; reason: string }
@@ -169,9 +182,11 @@ const CLIENT: Readonly<Record<Body["tag"], readonly [number, ...string[]]>> = {
   sit: [17, "seat"],
   stand: [18],
   go: [19, "room"],
-  grab: [20, "thing", "hand"],
+  grab: [20, "thing", "hand", "seen"],
   release: [21, "hand"],
-  offer: [22, "hand", "to"],
+  offer: [22, "hand", "to", "seen"],
+  point: [32, "hand", "seen"],
+  touch: [33, "hand", "what", "target", "seen"],
   say: [23, "text"],
   admit: [24, "who", "allow"],
   moderate: [25, "who", "act", "reason"],

@@ -189,6 +189,7 @@ export class Session {
   private take(frame: Bytes): void {
     if (frame[0]! < 0x80) return this.hooks.frame(frame);
     const message = decodeMessage(frame);
+    if (message.kind === "several") return message.messages.forEach((each) => this.take(each));
     if (message.kind === "welcome") this.welcome(message);
     if (message.kind === "pong") this.roundTripMs = performance.now() - message.stamp / 1000;
     if (message.kind === "bye") return this.bye(message.code, message.text);
