@@ -126,7 +126,8 @@ def apply_poses(avatars: AvatarState, intents: Intents, table: Pairs, rules: Rul
         cut(wish, rules.speed_mm_s)
         intents.wish_mm_s[slot, 0], intents.wish_mm_s[slot, 1] = wish[0], wish[1]
         intents.wish_ticks[slot] = rules.wish_ticks
-        intents.head_y_mm[slot] = min(max(int(table[row, HEAD_Y]), HEAD_Y_MIN_MM), HEAD_Y_MAX_MM)
+        if not avatars.flags[slot] & SEATED:  # the eyes of who sits are at the height of the seat
+            intents.head_y_mm[slot] = min(max(int(table[row, HEAD_Y]), HEAD_Y_MIN_MM), HEAD_Y_MAX_MM)
         if rotation_ok(int(table[row, HEAD_ROT])):
             avatars.head_rot[slot] = table[row, HEAD_ROT]
         for side in range(2):
@@ -181,6 +182,22 @@ def is_free(floor: Floor, room: int, radius: int, x: int, z: int) -> bool:
         if dx * dx + dz * dz < radius * radius:
             return False
     return True
+
+
+@njit(cache=True)
+def first_clear(spots: Pairs, places: Pairs, start: int, clear: int) -> int:
+    """The first of the spots (n, 2), in turn from `start`, with no place (m, 2) nearer than `clear`; else `start`."""
+    for step in range(spots.shape[0]):
+        spot = (start + step) % spots.shape[0]
+        free = True
+        for i in range(places.shape[0]):
+            dx, dz = places[i, 0] - spots[spot, 0], places[i, 1] - spots[spot, 1]
+            if dx * dx + dz * dz < clear * clear:
+                free = False
+                break
+        if free:
+            return spot
+    return start
 
 
 @njit(cache=True)
@@ -316,3 +333,4 @@ def prime() -> None:
     advance(avatars, intents, floor, rules)
     carry(avatars, things)
     is_free(floor, 0, 220, 0, 0)
+    first_clear(np.zeros((1, 2), np.int64), np.zeros((1, 2), np.int64), 0, 450)

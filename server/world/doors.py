@@ -3,12 +3,14 @@
 Owns every change of an avatar's room. Never makes or ends a stay: `world.people` does.
 """
 
+import numpy as np
+
 from server.sim.grid import NO_CELL
+from server.sim.motion import first_clear
 from server.sim.poses import AWAY, MUTED, SEATED
 from server.world import beds, heroes
 from server.world.commands import Admit, Go, Lock
 from server.world.events import (
-    PersonCame,
     PersonLeft,
     RoomEntered,
     RoomLocked,
@@ -56,16 +58,11 @@ def need_waiting_place(t: Tables, room: int) -> int:
 
 def spawn_spot(t: Tables, room: int) -> Spot:
     """The next spawn point in turn, preferring one that nobody stands on."""
-    spawns = t.plans[room].spawns
-    start = t.next_spawn[room]
-    places = [t.place(int(slot)) for slot in t.members(room)]
-    for step in range(len(spawns)):
-        spot = spawns[(start + step) % len(spawns)]
-        if all((x - spot.x_mm) ** 2 + (z - spot.z_mm) ** 2 >= SPAWN_CLEAR_MM**2 for x, z in places):
-            t.next_spawn[room] = (start + step + 1) % len(spawns)
-            return spot
-    t.next_spawn[room] = (start + 1) % len(spawns)
-    return spawns[start]
+    plan, start = t.plans[room], t.next_spawn[room]
+    places = t.avatars.head_mm[t.members(room)][:, (0, 2)].astype(np.int64)
+    number = first_clear(plan.spawn_mm, places, start, SPAWN_CLEAR_MM)
+    t.next_spawn[room] = (number + 1) % len(plan.spawns)
+    return plan.spawns[number]
 
 
 # --- coming in -------------------------------------------------------------------------------------------------------
@@ -80,6 +77,12 @@ def stand_at(t: Tables, who: Resident, spot: Spot) -> None:
     t.intents.wish_mm_s[slot] = 0
     t.intents.wish_ticks[slot] = 0
     t.intents.carry_mm[slot] = 0
+
+
+def get_up(t: Tables, who: Resident) -> None:
+    """Leave the seat, if any."""
+    t.seated.pop((who.room, who.seat), None)
+    who.seat = -1
 
 
 def refresh_flags(t: Tables, who: Resident) -> None:
@@ -119,11 +122,11 @@ def show_room(t: Tables, who: Resident) -> None:
 
 def enter(t: Tables, who: Resident, room: int, spot: Spot) -> None:
     """Put a person into a room with what they hold. Others there hear of it first, then the person."""
-    who.room, who.seat = room, -1
+    who.room = room
     t.avatars.room[who.slot] = room
     stand_at(t, who, spot)
     refresh_flags(t, who)
-    t.tell_room(room, PersonCame(t.person_row(who)))
+    t.tell_of(who)
     for slot in t.held_by(who.slot):
         t.things.room[slot] = room
         row = t.thing_rows[slot]
@@ -138,6 +141,7 @@ def leave_room(t: Tables, who: Resident) -> None:
     beds.close_all(t, who)
     forget_offers(t, who.slot)
     heroes.forget(t, who)
+    get_up(t, who)
     stop_waiting(t, who.client)
 
 

@@ -147,6 +147,7 @@ def _load_small(t: Tables, small: Small) -> None:
     t.residents = {row.client: row for row in small.residents}
     t.client_at = {row.slot: row.client for row in small.residents}
     t.resumes = {row.resume_hash: row.client for row in small.residents}
+    t.seated = {(row.room, row.seat): row.client for row in small.residents if row.seat >= 0}
     t.offers, t.waiting = dict(small.offers), dict(small.waiting)
     t.bonds = {(one, other): value for one, other, value in small.bonds}
     t.locked, t.next_spawn = small.locked, small.next_spawn

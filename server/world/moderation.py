@@ -5,7 +5,7 @@ Owns the tables of bans and mutes.
 
 from server.world import doors, people
 from server.world.commands import Moderate
-from server.world.events import PersonCame, Removed, SessionOver
+from server.world.events import Removed, SessionOver
 from server.world.tables import Refusal, Resident, Tables
 
 
@@ -37,7 +37,7 @@ def _mute(t: Tables, other: Resident, asked: Moderate) -> None:
     elif asked.act == "unmute":
         t.mutes.pop(other.person, None)
     doors.refresh_flags(t, other)
-    t.tell_room(other.room, PersonCame(t.person_row(other)))
+    t.tell_of(other)
 
 
 def _send_away(t: Tables, other: Resident, asked: Moderate) -> None:

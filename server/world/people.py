@@ -6,12 +6,11 @@ Owns slots and residents. Where a person may be is decided in `world.doors`.
 import numpy as np
 import numpy.typing as npt
 
-from server.sim.poses import SEATED
 from server.sim.ring import forget
 from server.sim.state import IDENTITY, new_avatars, new_intents
 from server.world import beds, doors, things
 from server.world.commands import Detach, Join, Leave, Resume, Say, Sit, Stand, Teleport
-from server.world.events import PersonCame, Said, SessionOver
+from server.world.events import Said, SessionOver
 from server.world.plan import Spot, free, wall_between
 from server.world.policy import must_wait
 from server.world.tables import GENERATION_MAX, Refusal, Resident, Tables
@@ -100,6 +99,7 @@ def end(t: Tables, who: Resident, reason: str) -> None:
     doors.leave_room(t, who)
     handle = t.handle(who.slot)
     clean_row(t, who.slot)
+    t.person_rows.pop(who.slot, None)
     del t.client_at[who.slot], t.resumes[who.resume_hash], t.residents[who.client]
     doors.left_room(t, who.room, handle, reason)
 
@@ -120,7 +120,7 @@ def detach(t: Tables, client: int, _asked: Detach) -> None:
     t.intents.wish_mm_s[who.slot] = 0
     t.intents.wish_ticks[who.slot] = 0
     doors.refresh_flags(t, who)
-    t.tell_room(who.room, PersonCame(t.person_row(who)))
+    t.tell_of(who)
 
 
 def resume(t: Tables, client: int, asked: Resume) -> None:
@@ -134,7 +134,7 @@ def resume(t: Tables, client: int, asked: Resume) -> None:
     t.resumes[who.resume_hash] = client
     who.away_since = -1
     doors.refresh_flags(t, who)
-    t.tell_room(who.room, PersonCame(t.person_row(who)))
+    t.tell_of(who)
     doors.show_room(t, who)
     beds.tell_again(t, who)
     beds.ask_all(t, who)
@@ -174,12 +174,14 @@ def sit(t: Tables, who: Resident, asked: Sit) -> None:
         raise Refusal("no-such-seat", f"seat {asked.seat} was named, {t.room_of(who).slug} has {len(seats)}")
     if who.seat >= 0:
         raise Refusal("seated", f"you sit on seat {who.seat}: stand up first")
-    if any(other.seat == asked.seat for other in t.people_in(who.room)):
+    if (who.room, asked.seat) in t.seated:
         raise Refusal("seat-taken", f"seat {asked.seat} is taken")
     seat, (x, z) = seats[asked.seat], t.place(who.slot)
     if (seat.spot.x_mm - x) ** 2 + (seat.spot.z_mm - z) ** 2 > SIT_REACH_MM**2:
         raise Refusal("too-far", f"seat {asked.seat} is farther than {SIT_REACH_MM} mm")
     who.seat = asked.seat
+    t.seated[who.room, asked.seat] = who.client
+    t.intents.head_y_mm[who.slot] = seat.eyes_mm
     doors.stand_at(t, who, seat.spot)
     doors.refresh_flags(t, who)
 
@@ -188,16 +190,9 @@ def stand(t: Tables, who: Resident, _asked: Stand) -> None:
     """Leave the seat."""
     if who.seat < 0:
         raise Refusal("not-seated", "you do not sit")
-    who.seat = -1
+    doors.get_up(t, who)
     t.intents.head_y_mm[who.slot] = doors.EYES_MM
     doors.refresh_flags(t, who)
-
-
-def hold_heads(t: Tables) -> None:
-    """The eyes of who sits are at the height of the seat, whatever their poses say."""
-    for slot in (t.avatars.flags & SEATED).nonzero()[0]:
-        who = t.residents[t.client_at[int(slot)]]
-        t.intents.head_y_mm[slot] = t.plans[who.room].seats[who.seat].eyes_mm
 
 
 # --- talking ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from server.sim.motion import Floor, is_free
 from server.world.scene import BedPlace, Device, Room
@@ -69,6 +70,7 @@ class RoomPlan(NamedTuple):
     blocks: tuple[Block, ...]
     doors: tuple[DoorWay, ...]
     spawns: tuple[Spot, ...]
+    spawn_mm: npt.NDArray[np.int64]  # (spawns, 2) x, z
     seats: tuple[SeatSpot, ...]
     first_bed: int
 
@@ -135,8 +137,9 @@ def plans_of(rooms: Sequence[Room]) -> tuple[RoomPlan, ...]:
         )
         spawns = tuple(spot_of(spawn.at, spawn.facing_deg) for spawn in room.spawn)
         seats = tuple(SeatSpot(spot_of(seat.at, seat.facing_deg), mm(seat.height_m)) for seat in room.seat)
+        spawn_mm = np.array([(spot.x_mm, spot.z_mm) for spot in spawns], np.int64).reshape(-1, 2)
         scene = msgspec.msgpack.encode(room)
-        plans.append(RoomPlan(room, number, scene, tuple(blocks_of(room)), doors, spawns, seats, beds))
+        plans.append(RoomPlan(room, number, scene, tuple(blocks_of(room)), doors, spawns, spawn_mm, seats, beds))
         beds += len(room.bed)
     return tuple(plans)
 

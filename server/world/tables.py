@@ -19,7 +19,7 @@ from server.sim.ring import Ring, new_ring
 from server.sim.state import IDENTITY, new_avatars, new_intents, new_things
 from server.twin.bedside import Bedside
 from server.world.commands import Role
-from server.world.events import Audience, Event, Person
+from server.world.events import Audience, Event, Person, PersonCame
 from server.world.plan import RoomPlan, floor_of, mm, plans_of
 from server.world.policy import Right, may, who_may
 from server.world.scene import BedPlace, Room
@@ -155,6 +155,8 @@ class Tables:
         self.residents: dict[int, Resident] = {}
         self.client_at: dict[int, int] = {}  # slot -> client
         self.resumes: dict[bytes, int] = {}  # resume hash -> client
+        self.seated: dict[tuple[int, int], int] = {}  # (room, seat) -> client
+        self.person_rows: dict[int, Person] = {}  # slot -> what others were last told of who is in it
         self.bonds: dict[tuple[int, int], int] = {}  # two clients -> tick until which each is near for the other
         self.offers: dict[int, int] = {}  # thing slot -> slot of the avatar it is held out to
         self.waiting: dict[int, int] = {}  # client -> room, in the order they came
@@ -246,10 +248,15 @@ class Tables:
         return later if later - now <= round(1000 * self.tick_hz * burst_s) else -1
 
     def person_row(self, who: Resident) -> Person:
-        """Somebody as others see them."""
-        return Person(
-            self.handle(who.slot), who.name, who.role, who.person, muted=self.muted(who), away=who.away_since >= 0
-        )
+        """Somebody as others were last told."""
+        row = self.person_rows.get(who.slot)
+        return self._new_person_row(who) if row is None else row
+
+    def _new_person_row(self, who: Resident) -> Person:
+        away, muted = who.away_since >= 0, self.muted(who)
+        row = Person(self.handle(who.slot), who.name, who.role, who.person, muted=muted, away=away)
+        self.person_rows[who.slot] = row
+        return row
 
     def flags_allowed(self, who: Resident) -> int:
         """The flag bits their poses may set now."""
@@ -265,6 +272,10 @@ class Tables:
     def tell_room(self, room: int, body: object) -> None:
         """Note an event for everybody in a room."""
         self.events.append(Event(Audience("room", room), body))
+
+    def tell_of(self, who: Resident) -> None:
+        """Note for everybody in their room that somebody came or changed."""
+        self.tell_room(who.room, PersonCame(self._new_person_row(who)))
 
     def tell_bed(self, bed: int, body: object) -> None:
         """Note an event for the viewers of a bed."""

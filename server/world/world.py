@@ -112,7 +112,6 @@ class World:
         if len(poses.client):
             slots = np.array([self._moving_slot(int(client)) for client in poses.client], np.int64)
             apply_poses(t.avatars, t.intents, pose_table(slots, poses), t.rules)
-        people.hold_heads(t)
         advance(t.avatars, t.intents, t.floor, t.rules)
         carry(t.avatars, t.things)
         assign(t.avatars, t.things, t.cells)

@@ -337,3 +337,16 @@ def test_priming_compiles_what_the_world_calls():
     motion.prime()
     for kernel in (motion.apply_poses, motion.advance, motion.carry, motion.is_free):
         assert kernel.signatures
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_first_clear_spot_is_the_next_with_nobody_near(seed):
+    dice = np.random.default_rng(seed)
+    spots, places = dice.integers(-3_000, 3_000, (12, 2)), dice.integers(-3_000, 3_000, (int(dice.integers(0, 40)), 2))
+    start = int(dice.integers(0, 12))
+    clear = [n for n in range(12) if all(((spots[n] - place) ** 2).sum() >= 450**2 for place in places)]
+    wanted = min(clear, key=lambda n: (n - start) % 12) if clear else start
+    assert (
+        motion.first_clear(spots, places, start, 450) == wanted == motion.first_clear.py_func(spots, places, start, 450)
+    )
