@@ -20,6 +20,7 @@ MODULES: tuple[str, ...] = (  # callees first: who calls them finds them compile
     "server.sim.motion",
     "server.sim.grid",
     "server.sim.snapshot",
+    "server.sim.blocks",
     "server.sim.physiology.body",
     "server.sim.physiology.waves",
 )

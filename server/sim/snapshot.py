@@ -29,7 +29,7 @@ from server.sim.rows import (
     gather_things,
 )
 from server.sim.snapshot_read import BAD_ORDER, REASONS, get_delta, get_full, get_things
-from server.sim.snapshot_write import diff_things, put_delta, put_full, put_things
+from server.sim.snapshot_write import THINGS_MAX, put_delta_body, put_keyframe_body
 from server.sim.state import AvatarState, ThingState
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
 KEYFRAME, DELTA = 1, 2
 HEADER = struct.Struct("<BBI")  # kind, room, tick
 BODY = struct.Struct("<BHHB")  # age, records, newcomers, things
-THINGS_MAX = 255  # thing records in one block; a room shows no more
+HEAD_BITS = 8 * BODY.size
 AGE_MAX = 255
 
 Baseline = View
@@ -62,21 +62,18 @@ def view_of(avatars: AvatarState, things: ThingState, room: int, slots: Index, t
 
 def keyframe_body(view: View) -> bytes:
     """The body that shows this block whole."""
-    words = words_for(len(view.rows) * FULL_BITS + len(view.things) * THING_BITS_MAX)
-    end = put_things(view.things, words, put_full(view.rows, words))
-    return BODY.pack(0, len(view.rows), 0, len(view.things)) + to_bytes(words, end)
+    words = words_for(HEAD_BITS + len(view.rows) * FULL_BITS + len(view.things) * THING_BITS_MAX)
+    return to_bytes(words, put_keyframe_body(view.rows, view.things, words, 0))
 
 
 def delta_body(view: View, baseline: View) -> bytes:
     """The body that turns `baseline` (1 to 255 ticks older, same block) into this one."""
     age = view.tick - baseline.tick & 0xFFFFFFFF
     assert 0 < age <= AGE_MAX and view.room == baseline.room, "a delta is against an earlier keyframe of the same room"
-    changed = changed_things(view, baseline)[:THINGS_MAX]
-    records = len(baseline.rows) + len(view.rows)
-    words = words_for(records * CHANGED_BITS_MAX + len(changed) * THING_BITS_MAX)
-    at, newcomers = put_delta(baseline.rows, view.rows, words)
-    end = put_things(changed, words, at)
-    return BODY.pack(age, len(baseline.rows), newcomers, len(changed)) + to_bytes(words, end)
+    records, things = len(baseline.rows) + len(view.rows), len(baseline.things) + len(view.things)
+    words = words_for(HEAD_BITS + records * CHANGED_BITS_MAX + things * THING_BITS_MAX)
+    end = put_delta_body(baseline.rows, view.rows, baseline.things, view.things, age, words, 0)
+    return to_bytes(words, end)
 
 
 def keyframe_of(view: View) -> bytes:
@@ -87,14 +84,6 @@ def keyframe_of(view: View) -> bytes:
 def delta_of(view: View, baseline: View) -> bytes:
     """The delta that turns `baseline` (1 to 255 ticks older, same room) into this view."""
     return HEADER.pack(DELTA, view.room, view.tick) + delta_body(view, baseline)
-
-
-def changed_things(view: View, baseline: View) -> Rows:
-    """Rows of the things that differ from the baseline; those gone are "held" by a slot that is not in the view."""
-    absent = np.flatnonzero(view.slots != np.arange(len(view.rows)))
-    nobody = int(absent[0]) if len(absent) else len(view.rows)
-    out = np.empty((len(view.things) + len(baseline.things), THING_COLUMN_COUNT), np.int64)
-    return out[: diff_things(baseline.things, view.things, nobody, out)]
 
 
 def encode_keyframe(

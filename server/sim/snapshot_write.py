@@ -1,8 +1,9 @@
-"""Snapshot records into bits: full avatar records, delta records against a baseline, things.
+"""Snapshot bodies into bits: full avatar records, delta records against a baseline, things.
 
-Owns the encoder's kernels. Never allocates; never checks: state is on the wire's grid and `put` cuts to the width.
+Owns the encoder's kernels. Never checks: state is on the wire's grid and `put` cuts to the width.
 """
 
+import numpy as np
 from numba import njit
 
 from server.sim.bits import Words, put
@@ -24,6 +25,7 @@ from server.sim.rows import (
     Rows,
 )
 
+THINGS_MAX = 255  # thing records in one body
 PIECE_BITS = 63  # what `put` takes at once
 
 
@@ -42,9 +44,8 @@ def put_row(rows: Rows, row: int, words: Words, at: int) -> int:
 
 
 @njit(cache=True)
-def put_full(rows: Rows, words: Words) -> int:
-    """Write the full records of all avatars from bit 0 on; the position after them."""
-    at = 0
+def put_full(rows: Rows, words: Words, at: int) -> int:
+    """Write the full records of all avatars; the position after them."""
     for row in range(rows.shape[0]):
         at = put_row(rows, row, words, at)
     return at
@@ -129,9 +130,9 @@ def put_change(old: Rows, i: int, new: Rows, j: int, words: Words, at: int) -> i
 
 
 @njit(cache=True)
-def put_delta(old: Rows, new: Rows, words: Words) -> tuple[int, int]:
+def put_delta(old: Rows, new: Rows, words: Words, at: int) -> tuple[int, int]:
     """Write a record for each old row, then full records of the newcomers; (position after them, newcomers)."""
-    at, j, newcomers = 0, 0, 0
+    j, newcomers = 0, 0
     for i in range(old.shape[0]):
         while j < new.shape[0] and new[j, 0] < old[i, 0]:
             j += 1
@@ -170,3 +171,38 @@ def diff_things(old: Rows, new: Rows, nobody: int, out: Rows) -> int:
             count += 1
         j += 1
     return count
+
+
+@njit(cache=True)
+def absent_slot(rows: Rows) -> int:
+    """The lowest slot of nobody in the rows."""
+    for i in range(rows.shape[0]):
+        if rows[i, 0] != i:
+            return i
+    return rows.shape[0]
+
+
+@njit(cache=True)
+def put_head(words: Words, at: int, age: int, records: int, newcomers: int, things: int) -> int:
+    """Write the head of a body; the position after it."""
+    return put(words, at, age | records << 8 | newcomers << 24 | things << 40, 48)
+
+
+@njit(cache=True)
+def put_keyframe_body(rows: Rows, things: Rows, words: Words, at: int) -> int:
+    """Write a block whole at a position that is a whole byte; the position after it."""
+    shown = things[:THINGS_MAX]
+    at = put_head(words, at, 0, rows.shape[0], 0, shown.shape[0])
+    return put_things(shown, words, put_full(rows, words, at))
+
+
+@njit(cache=True)
+def put_delta_body(
+    rows_before: Rows, rows: Rows, things_before: Rows, things: Rows, age: int, words: Words, at: int
+) -> int:
+    """Write what turns a block's baseline into what it is now, at a whole byte; the position after it."""
+    changed = np.empty((things_before.shape[0] + things.shape[0], things.shape[1]), np.int64)
+    count = min(diff_things(things_before, things, absent_slot(rows), changed), THINGS_MAX)
+    after, newcomers = put_delta(rows_before, rows, words, at + 48)
+    put_head(words, at, age, rows_before.shape[0], newcomers, count)
+    return put_things(changed[:count], words, after)

@@ -50,6 +50,7 @@ def random_things(dice: np.random.Generator, holders: list[int]) -> ThingState:
     return ThingState(
         alive=np.ones(THINGS, np.bool_),
         room=np.zeros(THINGS, np.int16),
+        cell=np.zeros(THINGS, np.int16),
         pos_mm=dice.integers([-32_768, 0, -32_768], [32_768, 4096, 32_768], (THINGS, 3)).astype(np.int32),
         rot=random_rotations(dice, (THINGS,)),
         owner=owner,
@@ -139,12 +140,12 @@ def test_compiled_and_plain_encoders_write_the_same_bytes(seed: int) -> None:
     old, new = pair(seed)
     words = bits.words_for(len(new.rows) * rows.FULL_BITS)
     slow = words.copy()
-    assert snapshot_write.put_full(new.rows, words) == snapshot_write.put_full.py_func(new.rows, slow)
+    assert snapshot_write.put_full(new.rows, words, 3) == snapshot_write.put_full.py_func(new.rows, slow, 3)
     np.testing.assert_array_equal(words, slow)
     words = bits.words_for((len(old.rows) + len(new.rows)) * rows.CHANGED_BITS_MAX)
     slow = words.copy()
-    plain = snapshot_write.put_delta.py_func(old.rows, new.rows, slow)
-    assert snapshot_write.put_delta(old.rows, new.rows, words) == plain
+    plain = snapshot_write.put_delta.py_func(old.rows, new.rows, slow, 0)
+    assert snapshot_write.put_delta(old.rows, new.rows, words, 0) == plain
     np.testing.assert_array_equal(words, slow)
 
 
