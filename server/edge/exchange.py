@@ -8,35 +8,27 @@ control frames do not fit, loses its connection.
 import asyncio
 import itertools
 from collections import Counter
-from dataclasses import dataclass
 from typing import Literal
 
 import structlog
 
 from server.clock import Clock
 from server.config import Limits
-from server.edge.frames import close_frame, frame, room_for
+from server.edge.batch import Batch, is_pose, is_pose_frame
+from server.edge.browser import POLICY, SLOW, Browser
+from server.edge.client_frames import Message
+from server.edge.frames import frame
+from server.edge.lines import Line, SocketLine, Sockets
 from server.net import link
 from server.net.edgewire import EdgeEvent, EdgeWire, LinkDown, LinkUp, Seen
 
 SNAPSHOT_WAITING_MAX = 32_768  # bytes on a connection before snapshots are left out
-ROWS_MAX = 8192  # frames of all browsers in one batch
 PENDING_MAX = 1024  # open questions of the HTTP side
 BATCH_AT = 0.7  # of a tick after the last snapshot: the batch is there before the shard's next drain
-RESTART, SLOW, ENDED = 1012, 1013, 4000  # WebSocket close codes
+RESTART, ENDED = 1012, 4000  # WebSocket close codes
 ANSWER_S = 5.0
-CLOSE_S = 2.0  # for a browser to answer a Close frame
 
 Question = Literal["redeem", "who", "feed"]
-
-
-@dataclass(slots=True)
-class Browser:
-    """One WebSocket as the exchange sees it."""
-
-    transport: asyncio.WriteTransport
-    waiting: int = 0  # frames in the batch to come
-    ending: asyncio.TimerHandle | None = None  # set once a Close frame is written: aborts who does not answer it
 
 
 class NoAnswer(Exception):
@@ -58,10 +50,11 @@ class Exchange:
         self._numbers = itertools.count(1)
         self._questions = itertools.count(1)
         self._open: dict[int, asyncio.Future[link.Answer]] = {}
-        self._rows: list[tuple[int, bytes]] = []
+        self._sockets: Sockets[Browser] = Sockets()
+        self._batch = Batch(limits.inbound_queue_max)
         self._gone: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._tick_s = 0.0
+        self._tick, self._tick_s = -1, 0.0
         self._empty = asyncio.Event()
         self.welcomed = asyncio.Event()  # set once the shard has welcomed this edge for the first time
 
@@ -77,55 +70,95 @@ class Exchange:
 
     # --- browsers -----------------------------------------------------------------------------------------------------
 
-    def enter(self, browser: Browser) -> int:
-        """A WebSocket opened; its number."""
-        conn = next(self._numbers)
-        self.browsers[conn] = browser
+    def enter(self, line: Line) -> Browser:
+        """A WebSocket opened."""
+        browser = Browser(next(self._numbers), line, self.limits, self._clock.monotonic_s())
+        self.browsers[browser.conn] = browser
+        if isinstance(line, SocketLine):
+            self._sockets.add(browser, line)
         self.counters["browsers_opened"] += 1
-        return conn
+        if not self.linked:
+            self._end(browser.conn, RESTART, "restart")
+        self._schedule()
+        return browser
 
-    def leave(self, conn: int) -> None:
-        """A WebSocket closed."""
-        browser = self.browsers.pop(conn, None)
-        if browser is None:
+    def leave(self, browser: Browser) -> None:
+        """A WebSocket is closed, and forgotten; more than once does no harm."""
+        if self.browsers.pop(browser.conn, None) is None:
             return
-        if browser.ending is not None:
-            browser.ending.cancel()
+        if isinstance(browser.line, SocketLine):
+            self._sockets.remove(browser.line)
+        browser.line.close()
         if not self.browsers:
             self._empty.set()
-        self.wire.forget(conn)
-        self._gone.append(conn)
+        self.wire.forget(browser.conn)
+        self._gone.append(browser.conn)
         self._schedule()
 
-    def receive(self, conn: int, data: bytes) -> None:
-        """A browser's frame joins the next batch, or is dropped and counted when it sends too much."""
-        browser = self.browsers.get(conn)
-        if browser is None or browser.ending:
-            return
-        if browser.waiting >= self.limits.inbound_queue_max or len(self._rows) >= ROWS_MAX:
+    def hear(self, browser: Browser, data: bytes) -> None:
+        """Bytes of a browser; none at all are the end of the connection."""
+        if browser.plain and is_pose_frame(data):
+            browser.heard_s = self._clock.monotonic_s()
+            self._count_dropped(self._batch.add_pose_frame(browser, data))
+        elif data:
+            self._hear_more(browser, data)
+        else:
+            self.leave(browser)
+
+    def _hear_more(self, browser: Browser, data: bytes) -> None:
+        found: list[Message] = []
+        if not browser.hear(data, self._clock.monotonic_s(), found):
+            self.counters["frames_refused"] += 1
+        for message in found:
+            self._receive(browser, message.data)
+
+    def _receive(self, browser: Browser, message: bytes) -> None:
+        """A message joins the batch. The first one goes with the messages whatever it is: the shard judges hellos."""
+        if browser.greeted and is_pose(message):
+            taken = self._batch.add_pose(browser, message)
+        else:
+            taken = self._batch.add_message(browser, message)
+        browser.greeted = True  # from the next bytes on it may be `plain`
+        self._count_dropped(taken)
+
+    def _count_dropped(self, taken: bool) -> None:
+        if not taken:
             self.counters["frames_dropped"] += 1
-            return
-        browser.waiting += 1
-        self._rows.append((conn, data))
-        self._schedule()
 
     def _schedule(self) -> None:
         if self._timer is not None:
             return
         dt_s = 1.0 / (self.welcome.tick_hz if self.welcome else 30)
-        due_s = next_batch_s(self._clock.monotonic_s(), self._tick_s, dt_s)
-        self._timer = asyncio.get_running_loop().call_later(due_s, self._send_batch)
+        due_s = next_beat_s(self._clock.monotonic_s(), self._tick_s, dt_s)
+        self._timer = asyncio.get_running_loop().call_later(due_s, self._beat)
+
+    def _beat(self) -> None:
+        """Once a tick, while anybody is there: hear all who sent something, look after the silent, tell the shard."""
+        self._timer = None
+        for browser, data in self._sockets.read():
+            self.hear(browser, data)
+        now_s = self._clock.monotonic_s()
+        for browser in [one for one in self.browsers.values() if one.due_s <= now_s]:
+            self._look_after(browser, now_s)
+        self._send_batch()
+        if self.browsers or self._gone:
+            self._schedule()
+
+    def _look_after(self, browser: Browser, now_s: float) -> None:
+        if not browser.greeted and not browser.ending:
+            self.counters["hellos_missing"] += 1
+            browser.end(POLICY, "no hello in time", now_s)
+        elif browser.overdue(now_s):
+            self.leave(browser)
 
     def _send_batch(self) -> None:
-        """One FromBrowsers, one Gone; frames that cannot go now are dropped, departures are kept until told."""
-        self._timer = None
-        rows, self._rows = self._rows, []
-        for conn, _ in rows:
-            if (browser := self.browsers.get(conn)) is not None:
-                browser.waiting = 0
-        if rows and not (self.linked and self.wire.send(link.FromBrowsers(rows))):
-            self.counters["frames_dropped"] += len(rows)
-        if self._gone and self.linked and self.wire.send(link.Gone(self._gone)):
+        """One FromBrowsers, one Gone; messages that cannot go now are dropped, departures are kept until told."""
+        if not self.linked:
+            self._gone = []  # a shard that welcomes us later knows none of them
+        said = self._batch.take()
+        if said is not None and not (self.linked and self.wire.send(said)):
+            self.counters["frames_dropped"] += len(said.rows) + len(said.conns) // 4
+        if self._gone and self.wire.send(link.Gone(self._gone)):
             self._gone = []
 
     # --- the shard ----------------------------------------------------------------------------------------------------
@@ -138,7 +171,8 @@ class Exchange:
     def _take(self, event: EdgeEvent) -> None:
         match event:
             case Seen():
-                self._tick_s = self._clock.monotonic_s()
+                if event.tick != self._tick:
+                    self._tick, self._tick_s = event.tick, self._clock.monotonic_s()
                 self._show(event)
             case link.ToBrowsers():
                 for conns, payload in event.rows:
@@ -165,8 +199,7 @@ class Exchange:
             browser = self.browsers.get(conn)
             if browser is None or browser.ending:
                 continue
-            if room_for(browser.transport, len(data), SNAPSHOT_WAITING_MAX):
-                browser.transport.write(data)
+            if browser.line.write(data, SNAPSHOT_WAITING_MAX):
                 self.counters["snapshots_sent"] += 1
             else:
                 self.counters["snapshots_skipped"] += 1
@@ -176,26 +209,22 @@ class Exchange:
             browser = self.browsers.get(conn)
             if browser is None or browser.ending:
                 continue
-            if room_for(browser.transport, len(data), self.limits.outbound_bytes_max):
-                browser.transport.write(data)
-            else:
+            if not browser.line.write(data, self.limits.outbound_bytes_max):
                 self.counters["browsers_too_slow"] += 1
                 self._end(conn, SLOW, "slow")
 
     def _end(self, conn: int, code: int, reason: str) -> None:
         browser = self.browsers.get(conn)
-        if browser is None or browser.ending:
-            return
-        wait_s = 0.0 if code == SLOW else CLOSE_S  # what waits for a slow one would never be read
-        browser.transport.write(close_frame(code, reason))
-        browser.ending = asyncio.get_running_loop().call_later(wait_s, browser.transport.abort)
+        if browser is not None:
+            browser.end(code, reason, self._clock.monotonic_s())
 
     def _start_anew(self) -> None:
         """The shard is another one, or gone: it knows none of our connections, so they have to come back."""
         if self.linked:
             self.log.warning("link_lost", browsers=len(self.browsers), questions=len(self._open))
         self.welcome = None
-        self._rows, self._gone = [], []
+        self._batch.forget()
+        self._gone = []
         for waiting in self._open.values():
             if not waiting.done():
                 waiting.set_exception(NoAnswer("the shard went away"))
@@ -205,6 +234,14 @@ class Exchange:
         """Close every WebSocket."""
         for conn in list(self.browsers):
             self._end(conn, code, reason)
+
+    def close(self) -> None:
+        """Let go of whoever is left."""
+        for browser in list(self.browsers.values()):
+            self.leave(browser)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._sockets.close()
 
     async def emptied(self) -> None:
         """Wait until no browser is left."""
@@ -229,12 +266,13 @@ class Exchange:
             del self._open[request]
 
 
-def next_batch_s(now_s: float, tick_s: float, dt_s: float) -> float:
-    """How long to wait before the batch is sent: up to BATCH_AT of the tick under way, which began at `tick_s`.
+def next_beat_s(now_s: float, tick_s: float, dt_s: float) -> float:
+    """How long to wait before the next beat: up to BATCH_AT of a tick of `dt_s`; the newest began at `tick_s`.
 
-    Sent then it waits hardly at all at the shard, and one batch a tick is enough. Without snapshots to go by: at once.
+    A batch sent then waits hardly at all at the shard, and one a tick is enough: the next is half a tick away at least.
+    Without snapshots to go by it is half a tick.
     """
     if not 0.0 <= now_s - tick_s < 1.0:
         return dt_s / 2
     ahead_s = (BATCH_AT * dt_s - (now_s - tick_s)) % dt_s
-    return ahead_s
+    return ahead_s if ahead_s >= dt_s / 2 else ahead_s + dt_s

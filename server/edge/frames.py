@@ -1,10 +1,8 @@
-"""WebSocket frames made once and written to many connections: binary data and Close.
+"""WebSocket frames the server sends: data, made once and written to many connections, and control frames.
 
-Owns the frame header (RFC 6455, section 5.2, unmasked, unfragmented) and the rule for slow readers: the bound is the
-connection's own write buffer, nothing is ever queued beside it.
+Owns the frame header (RFC 6455, section 5.2, unmasked, unfragmented).
 """
 
-import asyncio
 import struct
 
 
@@ -24,7 +22,9 @@ def close_frame(code: int, reason: str) -> bytes:
     return bytes((0x88, len(payload))) + payload
 
 
-def room_for(transport: asyncio.WriteTransport, size: int, waiting_max: int) -> bool:
-    """Whether `size` more bytes keep what waits on this connection within `waiting_max`."""
-    waiting: int = transport.get_write_buffer_size()
-    return waiting + size <= waiting_max
+def pong_frame(payload: bytes) -> bytes:
+    """The answer to a Ping with this payload of at most 125 bytes."""
+    return bytes((0x8A, len(payload))) + payload
+
+
+PING_FRAME = bytes((0x89, 0))

@@ -147,7 +147,13 @@ class TransportLine:
         self._transport.abort()
 
 
-Who = TypeVar("Who")
+class Listener(Protocol):
+    """Whose socket it is. `wanted`: bytes missing of the frame that has begun."""
+
+    wanted: int
+
+
+Who = TypeVar("Who", bound=Listener)
 
 
 class Sockets(Generic[Who]):
@@ -170,11 +176,10 @@ class Sockets(Generic[Who]):
         if self._epoll is not None and self._there.pop(number, None) is not None:
             self._epoll.unregister(number)
 
-    def read(self, wanted: dict[Who, int]) -> Iterator[tuple[Who, bytes]]:
+    def read(self) -> Iterator[tuple[Who, bytes]]:
         """Who sent something, and the bytes; none when the connection ended. Each is read once.
 
-        `wanted`: bytes to read beyond READ_BYTES of those who have sent half a frame. What finds no room stays with the
-        kernel, whose window then keeps the sender from sending more.
+        What is more than READ_BYTES and what is `wanted` stays with the kernel, whose window stops the sender.
         """
         if self._epoll is None or not self._there:
             return
@@ -183,7 +188,7 @@ class Sockets(Generic[Who]):
                 continue  # removed since the poll
             who, sock = there
             try:
-                data = sock.recv(READ_BYTES + wanted.get(who, 0) if wanted else READ_BYTES)
+                data = sock.recv(READ_BYTES + who.wanted)
             except BlockingIOError:
                 continue
             except OSError:

@@ -99,6 +99,8 @@ class Edge:
 
     async def close(self) -> None:
         """Let go of ports and sockets."""
+        if exchange := getattr(self, "exchange", None):
+            exchange.close()
         for runner in self._runners:
             await runner.cleanup()
         if following := getattr(self, "_following", None):

@@ -1,32 +1,64 @@
-"""The WebSocket of a browser: who may open one, what it may send, how it ends.
+"""The WebSocket of a browser begins here: who may open one, and how the connection leaves HTTP.
 
-Owns the life of one connection on the edge. Frames are opaque; each goes to the exchange as it is.
+Owns the opening handshake (RFC 6455, section 4.2). Behind it nothing of the HTTP server is left on the connection: a
+plain TCP socket is taken from it, under TLS its transport is given another protocol.
 """
 
 import asyncio
-from typing import cast
+import base64
+import binascii
+import hashlib
 
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import web
 
-from server.edge.exchange import RESTART, Browser, Exchange
+from server.edge.exchange import Exchange
 from server.edge.guard import origin_allowed, refusal
+from server.edge.lines import SocketLine, TransportLine, take_over
 from server.net.protocol import SUBPROTOCOL
 
-HEARTBEAT_S = 15.0
-CLOSE_S = 2.0
-UNSUPPORTED, POLICY = 1003, 1008
+MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+VERSION = "13"
+KEY_BYTES = 16
+ANSWER_BYTES_MAX = 1024
+ANSWER = (
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {protocol}\r\nServer: asclepion\r\n\r\n"
+)
 
 
-def _offers(request: web.Request) -> list[str]:
-    return [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+def _words(request: web.Request, header: str) -> list[str]:
+    return [word.strip() for line in request.headers.getall(header, []) for word in line.split(",")]
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False
+
+
+def switching(key: str) -> bytes:
+    """The answer that turns a connection into a WebSocket, for the client's Sec-WebSocket-Key."""
+    accept = base64.b64encode(hashlib.sha1(key.encode() + MAGIC).digest()).decode()
+    return ANSWER.format(accept=accept, protocol=SUBPROTOCOL).encode()
 
 
 def refused(request: web.Request, exchange: Exchange, allowed: tuple[str, ...]) -> web.Response | None:
     """Why this request may not become a WebSocket, if it may not."""
+    if "websocket" not in map(str.lower, _words(request, "Upgrade")):
+        return refusal(400, "upgrade", "this address is for WebSockets only")
+    if "upgrade" not in map(str.lower, _words(request, "Connection")) or request.body_exists:
+        return refusal(400, "upgrade", "the request does not ask for a WebSocket as RFC 6455 has it")
+    if request.headers.get("Sec-WebSocket-Version", "") != VERSION:
+        answer = refusal(426, "version", f"the WebSocket version has to be {VERSION}")
+        answer.headers["Sec-WebSocket-Version"] = VERSION
+        return answer
+    if not _is_key(request.headers.get("Sec-WebSocket-Key", "")):
+        return refusal(400, "key", f"Sec-WebSocket-Key has to be {KEY_BYTES} bytes in base64")
     if not origin_allowed(request, allowed):
         exchange.counters["origins_refused"] += 1
         return refusal(403, "origin", "a page of another origin may not connect here")
-    if SUBPROTOCOL not in _offers(request):
+    if SUBPROTOCOL not in _words(request, "Sec-WebSocket-Protocol"):
         return refusal(400, "subprotocol", f"the WebSocket subprotocol has to be {SUBPROTOCOL}")
     if exchange.full:
         exchange.counters["browsers_refused"] += 1
@@ -35,47 +67,48 @@ def refused(request: web.Request, exchange: Exchange, allowed: tuple[str, ...]) 
 
 
 async def serve(request: web.Request, exchange: Exchange, allowed: tuple[str, ...]) -> web.StreamResponse:
-    """Turn a request into a browser's connection and stay with it until it ends."""
+    """Turn a request into a browser's connection. What is returned is for the HTTP server and reaches nobody."""
     no = refused(request, exchange, allowed)
     if no is not None:
         return no
-    socket = web.WebSocketResponse(
-        protocols=(SUBPROTOCOL,), heartbeat=HEARTBEAT_S, timeout=CLOSE_S, compress=False,
-        max_msg_size=exchange.limits.frame_bytes_max, decode_text=False, autoclose=False,
-    )  # fmt: skip
-    await socket.prepare(request)
+    loop = asyncio.get_running_loop()
+    answer = switching(request.headers["Sec-WebSocket-Key"])
     transport = request.transport
-    if transport is None or not exchange.linked:
-        await socket.close(code=RESTART, message=b"restart")
-        return socket
-    browser = Browser(cast(asyncio.WriteTransport, transport))
-    conn = exchange.enter(browser)
-    try:
-        await _listen(socket, conn, exchange)
-    finally:
-        exchange.leave(conn)
-    if browser.ending:
-        transport.close()  # our Close frame went out before: a second one would be a fault
-    return socket
+    if transport is None or transport.is_closing():
+        return web.Response()
+    own = take_over(transport)
+    if own is not None:
+        line = SocketLine(own, loop)
+        line.write(answer, ANSWER_BYTES_MAX)
+        exchange.enter(line)
+        return web.Response()
+    visit = Visit(transport, exchange)
+    transport.write(answer)
+    visit.begin()
+    await visit.ended
+    return web.Response()
 
 
-async def _listen(socket: web.WebSocketResponse, conn: int, exchange: Exchange) -> None:
-    try:
-        first = await socket.receive(timeout=exchange.limits.hello_timeout_s)
-    except TimeoutError:
-        exchange.counters["hellos_missing"] += 1
-        await socket.close(code=POLICY, message=b"no hello in time")
-        return
-    await _take(first, socket, conn, exchange)
-    async for message in socket:
-        await _take(message, socket, conn, exchange)
+class Visit(asyncio.Protocol):
+    """A browser whose connection has to stay with its transport."""
 
+    def __init__(self, transport: asyncio.Transport, exchange: Exchange) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._transport, self._exchange = transport, exchange
+        self._http = transport.get_protocol()
+        transport.set_protocol(self)
 
-async def _take(message: WSMessage, socket: web.WebSocketResponse, conn: int, exchange: Exchange) -> None:
-    if message.type is WSMsgType.BINARY:
-        exchange.receive(conn, message.data)
-    elif message.type is WSMsgType.TEXT:
-        exchange.counters["frames_refused"] += 1
-        await socket.close(code=UNSUPPORTED, message=b"binary frames only")
-    elif message.type is WSMsgType.ERROR:
-        exchange.counters["frames_refused"] += 1
+    def begin(self) -> None:
+        """Enter, once the handshake is answered."""
+        self._browser = self._exchange.enter(TransportLine(self._transport))
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the browser."""
+        self._exchange.hear(self._browser, data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is over for both protocols."""
+        self._exchange.leave(self._browser)
+        self._http.connection_lost(error)
+        if not self.ended.done():
+            self.ended.set_result(None)
