@@ -1,5 +1,7 @@
 import { free, pushOf, step, type Floor } from "@/motion/collide";
-import { delayFor, mixYaw, percentile, PlayoutClock, Timeline } from "@/motion/interpolate";
+import { delayFor, percentile, PlayoutClock } from "@/motion/clock";
+import { Timeline } from "@/motion/interpolate";
+import { mixYaw } from "@/motion/track";
 import { Predictor } from "@/motion/predict";
 import { makeFar, makeRows, type View } from "@/net/snapshot";
 import { packRotation } from "@/net/rotation";

@@ -133,19 +133,15 @@ export class Deeds {
     this.parts.openBed(model.beds[row]!.index);
   }
 
-  /** Where a hand is, mm; null for who is not to be seen. */
+  /** Where a hand is, mm; null for who is not near. */
   private palmOf(slot: number, hand: number): [number, number] | null {
-    const avatars = this.parts.timeline().newest()?.avatars;
-    const row = avatars?.slot.subarray(0, avatars.count).indexOf(slot) ?? -1;
-    if (avatars === undefined || row < 0) return null;
-    const at = 3 * (2 * row + hand);
-    return [avatars.head[3 * row]! + avatars.hand[at]!, avatars.head[3 * row + 2]! + avatars.hand[at + 2]!];
+    const [head, palm] = [this.parts.timeline().headOf(slot), this.parts.timeline().handOf(slot, hand)];
+    return head === null || palm === null ? null : [head[0] + palm[0], head[2] + palm[2]];
   }
 
   private placeOf(slot: number): [number, number] | null {
-    const avatars = this.parts.timeline().newest()?.avatars;
-    const row = avatars?.slot.subarray(0, avatars.count).indexOf(slot) ?? -1;
-    return avatars === undefined || row < 0 ? null : [avatars.head[3 * row]!, avatars.head[3 * row + 2]!];
+    const head = this.parts.timeline().headOf(slot);
+    return head === null ? null : [head[0], head[2]];
   }
 
   private go([x, z]: readonly [number, number], within: number, what: string, then: () => void): void {

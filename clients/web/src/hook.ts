@@ -5,7 +5,7 @@
 
 import type { Placement } from "./care/placing";
 import type { Model } from "./model";
-import type { Health, Sample } from "./motion/interpolate";
+import type { Crowd, Health, Sample } from "./motion/interpolate";
 import type { View } from "./net/snapshot";
 
 type Metres = [number, number, number];
@@ -25,6 +25,7 @@ export interface HookParts {
   model: Model;
   view: View | undefined;
   samples: ReadonlyMap<number, Sample>;
+  crowd: Crowd;
   placements: readonly Placement[];
   seated: boolean;
   position: readonly [number, number]; // mm
@@ -44,7 +45,7 @@ declare global {
 const metres = (place: readonly number[]): Metres => [place[0]! / 1000, place[1]! / 1000, place[2]! / 1000];
 
 /** Everything there is to see, as plain values. */
-export function hookState({ session, model, view, samples, placements, seated, position, yaw, health, drawn }: HookParts) {
+export function hookState({ session, model, view, samples, crowd, placements, seated, position, yaw, health, drawn }: HookParts) {
   return {
     session,
     tick: view?.tick ?? -1,
@@ -56,7 +57,7 @@ export function hookState({ session, model, view, samples, placements, seated, p
     seated,
     yaw,
     position: [position[0] / 1000, position[1] / 1000] as [number, number],
-    people: peopleOf(model, samples),
+    people: peopleOf(model, samples, crowd),
     waiting: model.waiting.map(({ name }) => name),
     things: [...(view?.things.values() ?? [])].map((row) => ({ slot: row.slot, name: model.things.get(row.slot)?.name ?? "", owner: row.owner, hand: row.hand, position: metres(row.position) })),
     offers: model.offers.length,
@@ -67,10 +68,14 @@ export function hookState({ session, model, view, samples, placements, seated, p
   };
 }
 
-function peopleOf(model: Model, samples: ReadonlyMap<number, Sample>) {
+function peopleOf(model: Model, samples: ReadonlyMap<number, Sample>, crowd: Crowd) {
+  const rows = new Map(Array.from(crowd.slot.subarray(0, crowd.count), (slot, i) => [slot, i]));
   return [...model.people].map(([slot, { name, role, away, muted }]) => {
-    const sample = samples.get(slot);
-    return { slot, name, role, away, muted, flags: sample?.flags ?? 0, shown: sample !== undefined, position: metres(sample?.head ?? [0, 0, 0]) };
+    const [sample, i] = [samples.get(slot), rows.get(slot)];
+    const head = sample?.head ?? (i === undefined ? [0, 0, 0] : crowd.head.subarray(3 * i, 3 * i + 3));
+    const flags = sample?.flags ?? (i === undefined ? 0 : crowd.flags[i]!);
+    const hands = sample === undefined ? null : { left: metres(sample.left), right: metres(sample.right) };
+    return { slot, name, role, away, muted, flags, shown: sample !== undefined || i !== undefined, near: sample !== undefined, quiet: sample?.quiet ?? (i !== undefined && crowd.quiet[i] !== 0), hands, position: metres([...head]) };
   });
 }
 

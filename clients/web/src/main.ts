@@ -114,6 +114,7 @@ class House {
       model: this.model,
       view: this.timeline.newest(),
       samples: this.samples,
+      crowd: this.timeline.far(),
       placements: this.placing.placements,
       seated: this.walker.seated,
       position: this.walker.position,
@@ -232,8 +233,8 @@ class House {
     if (view === null || view.room !== this.model.room?.room_index) return;
     this.timeline.push(view, nowMs);
     this.decodeMs += 0.05 * (performance.now() - nowMs - this.decodeMs);
-    const { avatars } = view;
-    const row = avatars.slot.subarray(0, avatars.count).indexOf(this.deeds.slot);
+    const { avatars, held } = view;
+    const row = held.has(this.deeds.slot) ? -1 : avatars.slot.subarray(0, avatars.count).indexOf(this.deeds.slot);
     if (row >= 0) this.walker.seen([avatars.head[3 * row]!, avatars.head[3 * row + 2]!], avatars.ack[row]!, view.tick, (avatars.yaw[row]! / 512) * Math.PI, avatars.flags[row]!);
   }
 
@@ -334,6 +335,7 @@ class House {
       eye: { x: x / 1000, y: y / 1000, z: z / 1000, yaw, pitch, behind: this.behind },
       own: this.deeds.slot,
       samples: this.samples,
+      crowd: this.timeline.far(),
       things: this.timeline.things(),
       monitor: (row) => shownOf(this.model.beds[row]!, nowMs),
       calm: calm.matches,
@@ -348,7 +350,7 @@ class House {
     const shown = this.chance?.act === "grab" ? this.chance.slot : -1;
     this.stage?.highlight(shown, model.things.get(shown)?.name ?? "");
     this.chat.render();
-    this.people.render((slot) => this.samples.get(slot)?.flags ?? 0);
+    this.people.render((slot) => this.timeline.flagsOf(slot));
     this.bed.render();
     this.orders.render(this.bed.bed());
     this.places.render(things, this.walker.seated);

@@ -1,32 +1,17 @@
 /**
- * Draws other people between snapshots: a playout clock behind the newest tick by an adaptive delay, and positions at it.
- * Pure of time and DOM: milliseconds come in as arguments. Never shows what was not received, but for <= 100 ms ahead.
+ * Draws other people between snapshots: everybody's track, played behind the newest tick by an adaptive delay.
+ * Pure of time and DOM: milliseconds come in as arguments. Owns who is drawn near (with hands) and who far (heads only).
  */
 
-import type { AvatarRows, ThingRow, View } from "../net/snapshot";
-import { type Quaternion, unpackRotation } from "../net/rotation";
+import type { ThingRow, View } from "../net/snapshot";
+import { PlayoutClock } from "./clock";
+import { EXTRAPOLATE_MAX_MS, type Moment, type Sample, Track } from "./track";
 
-export const DELAY_MIN_MS = 66;
-export const DELAY_MAX_MS = 200;
-export const EXTRAPOLATE_MAX_MS = 100;
-const WINDOW = 128;
-const VIEWS_MAX = 64;
-const JUMP_MM = 1_500;
-const CATCH_UP_MAX_MS = 500;
+export type { Sample } from "./track";
 
-/** One avatar as drawn. Lengths in mm; hands relative to the head; angles in radians. */
-export interface Sample {
-  slot: number;
-  head: [number, number, number];
-  headRot: Quaternion;
-  yaw: number;
-  left: [number, number, number];
-  leftRot: Quaternion;
-  right: [number, number, number];
-  rightRot: Quaternion;
-  flags: number;
-  grips: number;
-}
+const FAR_TICKS = 10; // from one far row of a person to the next, until it is seen
+const FAR_SLACK_TICKS = 1;
+const OLDER_MAX_TICKS = 300; // a tick older by more is of another life of the server
 
 /** Where playing stands: delay behind arrival, jitter, and whether what is shown is older than it should be. */
 export interface Health {
@@ -36,66 +21,31 @@ export interface Health {
   ageMs: number;
 }
 
-/** Value at fraction `p` of the sorted numbers. */
-export function percentile(values: readonly number[], p: number): number {
-  if (values.length === 0) return 0;
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(p * sorted.length))]!;
+/** Who is drawn without hands, in columns. Lengths in mm, yaw in radians. The arrays are reused by the next moment. */
+export interface Crowd {
+  count: number;
+  slot: Uint16Array; // (n)
+  head: Float32Array; // (3n)
+  yaw: Float32Array; // (n)
+  flags: Uint8Array; // (n)
+  quiet: Uint8Array; // (n)
 }
 
-/** How far behind to play: two ticks and the jitter's 95th percentile, 66 to 200 ms. */
-export function delayFor(tickMs: number, jitterMs: number): number {
-  return Math.min(DELAY_MAX_MS, Math.max(DELAY_MIN_MS, 2 * tickMs + jitterMs));
+/** An empty crowd with room for `n` people. */
+export function makeCrowd(n: number): Crowd {
+  return { count: 0, slot: new Uint16Array(n), head: new Float32Array(3 * n), yaw: new Float32Array(n), flags: new Uint8Array(n), quiet: new Uint8Array(n) };
 }
 
-/** Turns arrivals into a smoothly running tick to be drawn. */
-export class PlayoutClock {
-  jitterMs = 0;
-  delayMs: number;
-  private offsets: number[] = [];
-  private tick = Number.NaN;
-  private lastMs = 0;
-
-  constructor(private readonly tickMs: number) {
-    this.delayMs = delayFor(tickMs, 0);
-  }
-
-  /** A snapshot of `tick` came at `nowMs`. */
-  arrived(tick: number, nowMs: number): void {
-    this.offsets.push(nowMs - tick * this.tickMs);
-    if (this.offsets.length > WINDOW) this.offsets.shift();
-    const base = Math.min(...this.offsets);
-    this.jitterMs = percentile(this.offsets.map((offset) => offset - base), 0.95);
-  }
-
-  /** The tick (with fraction) to draw at `nowMs`; NaN before the first arrival. */
-  at(nowMs: number): number {
-    if (this.offsets.length === 0) return Number.NaN;
-    const dt = Math.max(0, nowMs - this.lastMs);
-    this.lastMs = nowMs;
-    this.delayMs += clamp(delayFor(this.tickMs, this.jitterMs) - this.delayMs, 0.05 * dt);
-    const wanted = (nowMs - Math.min(...this.offsets) - this.delayMs) / this.tickMs;
-    const steady = dt / this.tickMs;
-    const behind = wanted - this.tick - steady;
-    if (Number.isNaN(this.tick) || Math.abs(behind) * this.tickMs > CATCH_UP_MAX_MS) this.tick = wanted;
-    else this.tick += steady * (1 + clamp(behind * 0.1, 0.15));
-    return this.tick;
-  }
-
-  /** Forgets the past, as after a pause: the next arrival sets the clock anew. */
-  reset(): void {
-    this.offsets = [];
-    this.tick = Number.NaN;
-  }
-}
-
-const clamp = (value: number, limit: number): number => Math.max(-limit, Math.min(limit, value));
-
-/** The views of one room in time order, and what they show at any tick. */
+/** The newest of everything in one room, and how it looks at any moment. */
 export class Timeline {
   readonly clock: PlayoutClock;
-  private views: View[] = [];
+  private view: View | undefined;
+  private readonly tracks = new Map<number, Track>();
   private samples = new Map<number, Sample>();
+  private crowd = makeCrowd(64);
+  private startTick = 0;
+  private farTicks = Number.POSITIVE_INFINITY;
+  private lastMs = Number.NaN;
 
   constructor(private readonly tickMs: number) {
     this.clock = new PlayoutClock(tickMs);
@@ -103,142 +53,145 @@ export class Timeline {
 
   /** Adds a view; what is not newer than the newest is left out. */
   push(view: View, nowMs: number): void {
-    const newest = this.newest();
-    if (newest !== undefined && (view.room !== newest.room || view.tick < newest.tick - 300)) this.reset();
+    const newest = this.view;
+    if (newest !== undefined && (view.room !== newest.room || view.tick < newest.tick - OLDER_MAX_TICKS)) this.reset();
     else if (newest !== undefined && view.tick <= newest.tick) return;
-    this.views.push(view);
-    if (this.views.length > VIEWS_MAX) this.views.shift();
+    if (this.view === undefined) this.startTick = view.tick;
+    this.view = view;
+    this.take(view);
+    for (const track of this.tracks.values()) if (track.viewTick !== view.tick) this.end(track, view.tick);
     this.clock.arrived(view.tick, nowMs);
   }
 
   /** The newest view. */
   newest(): View | undefined {
-    return this.views.at(-1);
+    return this.view;
+  }
+
+  /** The tick that is drawn, for what one does to what one sees; 0 when nothing is drawn yet. */
+  get shownTick(): number {
+    const at = this.clock.shown;
+    return Number.isNaN(at) || at < 0 ? 0 : Math.floor(Math.min(at, this.view?.tick ?? 0));
   }
 
   /** Forgets everything. */
   reset(): void {
-    this.views = [];
+    this.view = undefined;
+    this.tracks.clear();
     this.samples.clear();
+    this.crowd.count = 0;
+    this.farTicks = Number.POSITIVE_INFINITY;
     this.clock.reset();
   }
 
-  /** After the tab was hidden: keep the newest view only and start from it. */
+  /** After the tab was hidden: keep the newest places only and start from them. */
   jumpToNewest(): void {
-    this.views = this.views.slice(-1);
+    for (const track of this.tracks.values()) track.jumpToNewest();
     this.clock.reset();
   }
 
-  /** Everybody at `nowMs`. The map and its samples are reused by the next call. */
+  /** Everybody with hands at `nowMs`; `far` has the others of the same moment. Both are reused by the next call. */
   sample(nowMs: number): ReadonlyMap<number, Sample> {
-    const at = this.clock.at(nowMs);
-    const [before, after] = this.around(at);
-    if (before === undefined) return this.samples;
-    const next = new Map<number, Sample>();
-    if (after === undefined) this.ahead(before, at, next);
-    else blend(before, after, (at - before.tick) / (after.tick - before.tick), next, this.samples);
-    this.samples = next;
-    return next;
+    const moment = this.moment(nowMs);
+    this.samples.clear();
+    this.crowd = roomFor(this.crowd, this.tracks.size);
+    this.crowd.count = 0;
+    for (const [slot, track] of this.tracks) {
+      if (!track.update(moment)) {
+        if (moment.at > track.goneTick) this.tracks.delete(slot);
+      } else if (track.detailed) this.samples.set(slot, track.sample);
+      else append(this.crowd, track.sample);
+    }
+    return this.samples;
   }
 
-  /** Things as of the drawn tick. */
+  /** Everybody without hands as of the last `sample`. */
+  far(): Crowd {
+    return this.crowd;
+  }
+
+  /** Where everybody's head was last seen, mm, who is near only if asked; for what one bumps into and walks to. */
+  *places(nearOnly: boolean): Generator<readonly [slot: number, head: readonly [number, number, number]]> {
+    for (const [slot, track] of this.tracks) if (track.goneTick === Number.POSITIVE_INFINITY && (track.near || !nearOnly)) yield [slot, track.newestHead];
+  }
+
+  /** Where somebody's head was last seen, mm; null for who is not here. */
+  headOf(slot: number): readonly [number, number, number] | null {
+    const track = this.tracks.get(slot);
+    return track === undefined || track.goneTick !== Number.POSITIVE_INFINITY ? null : track.newestHead;
+  }
+
+  /** Where somebody's hand was last seen, mm from the head; null for who is not near. */
+  handOf(slot: number, hand: number): readonly [number, number, number] | null {
+    return this.tracks.get(slot)?.newestHand(hand) ?? null;
+  }
+
+  /** Somebody's newest flags, 0 for who is not here. */
+  flagsOf(slot: number): number {
+    return this.tracks.get(slot)?.newestFlags ?? 0;
+  }
+
+  /** Things as of the newest tick. */
   things(): ReadonlyMap<number, ThingRow> {
-    return this.newest()?.things ?? new Map();
+    return this.view?.things ?? NOTHING;
   }
 
   /** Quality of what is shown at `nowMs`. */
   health(nowMs: number): Health {
-    const newest = this.newest();
     const at = this.clock.at(nowMs);
-    const ageMs = newest === undefined || Number.isNaN(at) ? 0 : (at - newest.tick) * this.tickMs + this.clock.delayMs;
+    const ageMs = this.view === undefined || Number.isNaN(at) ? 0 : (at - this.view.tick) * this.tickMs + this.clock.delayMs;
     return { delayMs: this.clock.delayMs, jitterMs: this.clock.jitterMs, stale: ageMs > this.clock.delayMs + EXTRAPOLATE_MAX_MS, ageMs };
   }
 
-  private around(at: number): [View | undefined, View | undefined] {
-    if (Number.isNaN(at)) return [this.newest(), undefined];
-    const after = this.views.findIndex((view) => view.tick > at);
-    if (after === 0) return [this.views[0], undefined];
-    if (after < 0) return [this.newest(), undefined];
-    return [this.views[after - 1], this.views[after]];
+  private moment(nowMs: number): Moment {
+    const dtMs = Number.isNaN(this.lastMs) ? 0 : Math.max(0, nowMs - this.lastMs);
+    this.lastMs = nowMs;
+    const farTicks = (Number.isFinite(this.farTicks) ? this.farTicks : FAR_TICKS) + FAR_SLACK_TICKS;
+    return { at: this.clock.at(nowMs), startTick: this.startTick, tickMs: this.tickMs, dtMs, farTicks };
   }
 
-  /** Goes on in the newest direction for at most 100 ms, then stands still. */
-  private ahead(last: View, at: number, out: Map<number, Sample>): void {
-    const before = this.views[this.views.indexOf(last) - 1];
-    const over = Math.min(at - last.tick, EXTRAPOLATE_MAX_MS / this.tickMs);
-    if (before === undefined || !(over > 0)) return blend(last, last, 0, out, this.samples);
-    blend(before, last, 1 + over / (last.tick - before.tick), out, this.samples);
+  /** Everybody's rows into their tracks. */
+  private take({ tick, avatars, held, far }: View): void {
+    for (let i = 0; i < avatars.count; i++) {
+      const slot = avatars.slot[i]!;
+      const track = this.track(slot, tick);
+      track.near = true;
+      if (!held.has(slot) || track.newestTick < 0) track.seeNear(tick, avatars, i);
+    }
+    for (let i = 0; i < far.count; i++) {
+      const track = this.track(far.slot[i]!, tick);
+      track.near = false;
+      const gap = far.tick[i]! - track.newestFarTick;
+      if (gap > 0 && track.newestFarTick >= 0) this.farTicks = Math.min(this.farTicks, gap);
+      track.seeFar(far, i);
+    }
+  }
+
+  private track(slot: number, tick: number): Track {
+    let track = this.tracks.get(slot);
+    if (track === undefined) this.tracks.set(slot, (track = new Track(slot)));
+    [track.viewTick, track.goneTick] = [tick, Number.POSITIVE_INFINITY];
+    return track;
+  }
+
+  /** Who is in no view any more: near ones are seen until the tick that lacks them, far ones no longer. */
+  private end(track: Track, tick: number): void {
+    if (!track.near) this.tracks.delete(track.sample.slot);
+    else if (track.goneTick === Number.POSITIVE_INFINITY) track.goneTick = tick;
   }
 }
 
-const from: Quaternion = [0, 0, 0, 1];
+const NOTHING: ReadonlyMap<number, ThingRow> = new Map();
 
-function blend(a: View, b: View, t: number, out: Map<number, Sample>, reuse: Map<number, Sample>): void {
-  const rowIn = new Map<number, number>();
-  for (let i = 0; i < a.avatars.count; i++) rowIn.set(a.avatars.slot[i]!, i);
-  for (let j = 0; j < b.avatars.count; j++) {
-    const slot = b.avatars.slot[j]!;
-    const sample = reuse.get(slot) ?? newSample(slot);
-    const i = rowIn.get(slot);
-    const far = i === undefined || jumped(a.avatars, i, b.avatars, j);
-    fill(sample, far ? b.avatars : a.avatars, far ? j : i, b.avatars, j, far ? 0 : t);
-    out.set(slot, sample);
-  }
+function roomFor(crowd: Crowd, n: number): Crowd {
+  return crowd.slot.length >= n ? crowd : makeCrowd(2 * n);
 }
 
-function jumped(a: AvatarRows, i: number, b: AvatarRows, j: number): boolean {
-  const [dx, dz] = [a.head[3 * i]! - b.head[3 * j]!, a.head[3 * i + 2]! - b.head[3 * j + 2]!];
-  return dx * dx + dz * dz > JUMP_MM * JUMP_MM;
-}
-
-function newSample(slot: number): Sample {
-  return {
-    slot,
-    head: [0, 0, 0],
-    headRot: [0, 0, 0, 1],
-    yaw: 0,
-    left: [0, 0, 0],
-    leftRot: [0, 0, 0, 1],
-    right: [0, 0, 0],
-    rightRot: [0, 0, 0, 1],
-    flags: 0,
-    grips: 0,
-  };
-}
-
-function fill(out: Sample, a: AvatarRows, i: number, b: AvatarRows, j: number, t: number): void {
-  for (let k = 0; k < 3; k++) {
-    out.head[k] = mix(a.head[3 * i + k]!, b.head[3 * j + k]!, t);
-    out.left[k] = mix(a.hand[6 * i + k]!, b.hand[6 * j + k]!, t);
-    out.right[k] = mix(a.hand[6 * i + 3 + k]!, b.hand[6 * j + 3 + k]!, t);
-  }
-  turn(out.headRot, a.headRot[i]!, b.headRot[j]!, t);
-  turn(out.leftRot, a.handRot[2 * i]!, b.handRot[2 * j]!, t);
-  turn(out.rightRot, a.handRot[2 * i + 1]!, b.handRot[2 * j + 1]!, t);
-  out.yaw = mixYaw(a.yaw[i]!, b.yaw[j]!, Math.min(1, t));
-  out.flags = b.flags[j]!;
-  out.grips = b.grips[j]!;
-}
-
-const mix = (a: number, b: number, t: number): number => a + (b - a) * t;
-
-/** From one yaw on the wire to another by the short way, in radians. */
-export function mixYaw(a: number, b: number, t: number): number {
-  const short = ((b - a + 1536) & 1023) - 512;
-  return ((a + short * t) / 1024) * 2 * Math.PI;
-}
-
-function turn(out: Quaternion, a: number, b: number, t: number): void {
-  unpackRotation(b, out);
-  if (a === b || t >= 1) return;
-  unpackRotation(a, from);
-  const dot = from[0] * out[0] + from[1] * out[1] + from[2] * out[2] + from[3] * out[3];
-  const sign = dot < 0 ? -1 : 1;
-  let norm = 0;
-  for (let k = 0; k < 4; k++) {
-    out[k] = mix(from[k]!, sign * out[k]!, t);
-    norm += out[k]! * out[k]!;
-  }
-  norm = Math.sqrt(norm) || 1;
-  for (let k = 0; k < 4; k++) out[k] = out[k]! / norm;
+function append(crowd: Crowd, sample: Sample): void {
+  const i = crowd.count++;
+  crowd.slot[i] = sample.slot;
+  for (let k = 0; k < 3; k++) crowd.head[3 * i + k] = sample.head[k]!;
+  crowd.yaw[i] = sample.yaw;
+  crowd.flags[i] = sample.flags;
+  crowd.quiet[i] = sample.quiet ? 1 : 0;
 }

@@ -157,10 +157,7 @@ export class Walker {
   }
 
   private *others(): Generator<Place> {
-    const view = this.timeline.newest();
-    if (view === undefined) return;
-    const { avatars } = view;
-    for (let i = 0; i < avatars.count; i++) if (avatars.slot[i] !== this.slot) yield [avatars.head[3 * i]!, avatars.head[3 * i + 2]!];
+    for (const [slot, head] of this.timeline.places(true)) if (slot !== this.slot) yield [head[0], head[2]];
   }
 
   private follow(dt: number, nowMs: number): Place {

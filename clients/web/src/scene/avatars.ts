@@ -1,36 +1,33 @@
 /**
- * People: instanced torso, head, hair, eyes, arms, hands and feet; name cards, speaking rings, pointing rays.
+ * People: instanced torso, head, hair, eyes, arms, hands and feet of those near, the crowd of those far, name cards of a few.
  * Owns how people look; never moves anybody: it draws the samples it is handed.
  */
 
-import { Color, CylinderGeometry, DynamicDrawUsage, Group, InstancedMesh, LatheGeometry, type Material, Matrix4, MeshBasicMaterial, Quaternion, SphereGeometry, type Sprite, TorusGeometry, Vector2, Vector3, type BufferGeometry } from "three";
+import { type BufferGeometry, type Color, CylinderGeometry, Group, LatheGeometry, type Material, Matrix4, MeshBasicMaterial, Quaternion, SphereGeometry, TorusGeometry, Vector2, Vector3 } from "three";
 import { RoundedBoxGeometry } from "three/examples/jsm/geometries/RoundedBoxGeometry.js";
-import type { Sample } from "../motion/interpolate";
+import type { Crowd, Sample } from "../motion/interpolate";
 import { AWAY, MUTED, POINTING, RAISED, SPEAKING } from "../net/pose";
 import type { Person } from "../net/protocol";
-import { disposeLabel, makeSprite } from "./labels";
+import { CrowdScene, inFront, type Viewpoint } from "./crowd";
+import { Instances } from "./instances";
+import { DARK, GREY, isFaded, type Look, lookOf, RAY, SPEAK, WHITE } from "./looks";
+import { chosen, type NameCard, type Named, NAMED_WITHIN_M, Names } from "./names";
 import { ROLES } from "./roles";
 import { lit, type Quality } from "./surfaces";
 
-const MAX = 128;
-const SKIN = [0xf2d3bd, 0xe3b48f, 0xc68c63, 0x9a6642, 0x6d452c];
-const HAIR = [0x2b211c, 0x4a3426, 0x7a5a3a, 0xb08a56, 0x8d8d92, 0x5c2e22];
-const GREY = new Color(0x9aa3a8);
+const MAX = 192; // people with hands; whoever is beyond that is left out of the picture
 const RAY_M = 5;
-const LABEL_M = 0.21;
-const NEAR_M = 4;
 
 type Part = "torso" | "collar" | "head" | "hair" | "eye" | "arm" | "shoulder" | "hand" | "foot" | "badge" | "ring" | "ray";
 const COPIES: Readonly<Record<Part, number>> = { torso: 1, collar: 1, head: 1, hair: 1, eye: 2, arm: 2, shoulder: 2, hand: 2, foot: 2, badge: 1, ring: 1, ray: 1 };
 
-/** What a person looks like, from who they are: the same in every browser. */
-interface Look {
-  person: Person;
-  coat: Color;
-  skin: Color;
-  hair: Color;
-  label: Sprite;
-  shown: string;
+/** Who is drawn in one frame, and for whom. */
+export interface Scenery {
+  samples: ReadonlyMap<number, Sample>; // near, with hands
+  crowd: Crowd; // far
+  own: number; // one's slot
+  seconds: number;
+  calm: boolean;
 }
 
 const at = new Vector3();
@@ -40,109 +37,91 @@ const size = new Vector3();
 const matrix = new Matrix4();
 const shoulder = new Vector3();
 const reach = new Vector3();
+const spot = new Vector3();
 const UP = new Vector3(0, 1, 0);
 
 /** Everybody in the room but the one whose eyes one sees through. */
 export class Avatars {
   readonly group = new Group();
-  private readonly parts = new Map<Part, InstancedMesh>();
+  private readonly parts: Readonly<Record<Part, Instances>>;
+  private readonly materials: Material[];
+  private readonly crowd: CrowdScene;
+  private readonly names = new Names();
   private readonly looks = new Map<number, Look>(); // by slot
-  private readonly counts = new Map<Part, number>();
 
   constructor(quality: Quality) {
-    const skin = lit(quality, { roughness: 0.7 });
-    const cloth = lit(quality, { roughness: 0.9 });
+    const [skin, cloth] = [lit(quality, { roughness: 0.7 }), lit(quality, { roughness: 0.9 })];
     const bright = new MeshBasicMaterial({ toneMapped: false });
     const ray = new MeshBasicMaterial({ toneMapped: false, transparent: true, opacity: 0.7 });
+    this.materials = [skin, cloth, bright, ray];
     const materials: Record<Part, Material> = { torso: cloth, collar: cloth, head: skin, hair: cloth, eye: cloth, arm: cloth, shoulder: cloth, hand: skin, foot: cloth, badge: bright, ring: bright, ray };
-    for (const [part, geometry] of Object.entries(shapes()) as [Part, BufferGeometry][]) this.addPart(part, geometry, materials[part], quality);
+    this.parts = Object.fromEntries(Object.entries(shapes()).map(([part, geometry]) => [part, new Instances(geometry, materials[part as Part], MAX * COPIES[part as Part], GREY)])) as Record<Part, Instances>;
+    for (const [part, { mesh }] of Object.entries(this.parts)) {
+      mesh.castShadow = quality === "high" && part !== "ring" && part !== "ray";
+      this.group.add(mesh);
+    }
+    this.crowd = new CrowdScene(quality);
+    this.group.add(this.crowd.group, this.names.group);
   }
 
   /** Who is in the room now, by slot. */
   people(people: ReadonlyMap<number, Person>): void {
-    for (const [slot, look] of this.looks) if (people.get(slot)?.avatar !== look.person.avatar) this.forget(slot);
-    for (const [slot, person] of people) {
-      const look = this.looks.get(slot) ?? this.addLook(slot, person);
-      look.person = person;
-    }
+    for (const slot of this.looks.keys()) if (!people.has(slot)) this.looks.delete(slot);
+    for (const [slot, person] of people) if (this.looks.get(slot)?.person !== person) this.looks.set(slot, lookOf(person));
   }
 
-  /** Draws the samples; one's own is left out unless seen from behind, and never labelled. `seconds` drives the ring's slow pulse. */
-  draw(samples: ReadonlyMap<number, Sample>, own: number, eye: { x: number; z: number; behind: boolean }, seconds: number, calm: boolean): void {
-    for (const part of this.parts.keys()) this.counts.set(part, 0);
-    for (const look of this.looks.values()) look.label.visible = false;
+  /** Draws everybody; one's own avatar is left out unless seen from behind, and never named. */
+  draw({ samples, crowd, own, seconds, calm }: Scenery, eye: Viewpoint & { behind: boolean }): void {
+    for (const part of Object.values(this.parts)) part.begin();
+    const named: Named[] = [];
     for (const sample of samples.values()) {
       const look = this.looks.get(sample.slot);
-      if (look === undefined || (sample.slot === own && !eye.behind)) continue;
+      const [x, z] = [sample.head[0] / 1000, sample.head[2] / 1000];
+      if (look === undefined || (sample.slot === own && !eye.behind) || !inFront(eye, x, z)) continue;
       this.person(sample, look, seconds, calm);
-      look.label.visible = sample.slot !== own;
-      sizeLabel(look.label, Math.hypot(look.label.position.x - eye.x, look.label.position.z - eye.z));
+      if (sample.slot !== own) named.push({ slot: sample.slot, x, y: sample.head[1] / 1000, z, metres: Math.hypot(x - eye.x, z - eye.z), flags: sample.flags, speaks: speaks(look, sample.flags) });
     }
-    for (const [part, mesh] of this.parts) {
-      mesh.count = this.counts.get(part)!;
-      mesh.instanceMatrix.needsUpdate = true;
-      if (mesh.instanceColor !== null) mesh.instanceColor.needsUpdate = true;
-    }
+    for (const part of Object.values(this.parts)) part.end();
+    this.crowd.draw(crowd, this.looks, own, eye);
+    this.addFar(crowd, own, eye, named);
+    this.names.show(chosen(named), (of) => this.card(of));
   }
 
   /** Frees everything. */
   dispose(): void {
-    for (const slot of [...this.looks.keys()]) this.forget(slot);
-    for (const mesh of this.parts.values()) {
-      mesh.geometry.dispose();
-      (mesh.material as Material).dispose();
-      mesh.dispose();
-    }
+    this.names.dispose();
+    this.crowd.dispose();
+    for (const part of Object.values(this.parts)) part.dispose();
+    for (const material of this.materials) material.dispose();
+    this.looks.clear();
     this.group.removeFromParent();
   }
 
-  private addPart(part: Part, geometry: BufferGeometry, material: Material, quality: Quality): void {
-    const mesh = new InstancedMesh(geometry, material, MAX * COPIES[part]);
-    mesh.instanceMatrix.setUsage(DynamicDrawUsage);
-    mesh.frustumCulled = false;
-    mesh.castShadow = quality === "high" && part !== "ring" && part !== "ray";
-    mesh.count = 0;
-    mesh.setColorAt(0, GREY);
-    this.parts.set(part, mesh);
-    this.group.add(mesh);
-  }
-
-  private addLook(slot: number, person: Person): Look {
-    const [a = 0, b = 0] = person.person;
-    const look: Look = {
-      person,
-      coat: new Color(ROLES[person.role].color),
-      skin: new Color(SKIN[a % SKIN.length]!),
-      hair: new Color(HAIR[b % HAIR.length]!),
-      label: makeSprite({ title: person.name, color: "#ffffff" }, 0.2),
-      shown: "",
-    };
-    this.looks.set(slot, look);
-    this.group.add(look.label);
-    return look;
-  }
-
-  private forget(slot: number): void {
-    const look = this.looks.get(slot);
-    if (look !== undefined) disposeLabel(look.label);
-    this.looks.delete(slot);
+  /** Those of the crowd who are near enough for a name. */
+  private addFar(crowd: Crowd, own: number, eye: Viewpoint, named: Named[]): void {
+    for (let i = 0; i < crowd.count; i++) {
+      const [x, y, z] = [crowd.head[3 * i]! / 1000, crowd.head[3 * i + 1]! / 1000, crowd.head[3 * i + 2]! / 1000];
+      const [slot, metres] = [crowd.slot[i]!, Math.hypot(x - eye.x, z - eye.z)];
+      if (metres > NAMED_WITHIN_M || slot === own || !this.looks.has(slot) || !inFront(eye, x, z)) continue;
+      named.push({ slot, x, y, z, metres, flags: crowd.flags[i]!, speaks: false });
+    }
   }
 
   private person(sample: Sample, look: Look, seconds: number, calm: boolean): void {
-    const [x, y, z] = sample.head.map((mm) => mm / 1000) as [number, number, number];
-    const away = look.person.away || (sample.flags & AWAY) !== 0;
-    const [coat, skin, hair] = away ? [GREY, GREY, GREY] : [look.coat, look.skin, look.hair];
+    const [x, y, z] = [sample.head[0] / 1000, sample.head[1] / 1000, sample.head[2] / 1000];
+    const faded = isFaded(look, sample.flags, sample.quiet);
+    const [coat, skin, hair] = faded ? [GREY, GREY, GREY] : [look.coat, look.skin, look.hair];
     turn.setFromAxisAngle(UP, sample.yaw);
-    const body = Math.max(0.4, y - 0.2);
-    this.put("torso", at.set(x, 0, z), turn, size.set(1, body / 1.4, 1), coat);
+    this.put("torso", at.set(x, 0, z), turn, size.set(1, Math.max(0.4, y - 0.2) / 1.4, 1), coat);
     this.put("collar", at.set(x, y - 0.2, z), turn, size.set(1, 1, 1), skin);
     for (const side of [-1, 1]) this.put("foot", local(x, 0.05, z, side * 0.1, -0.06, sample.yaw), turn, size.set(1, 1, 1), GREY);
     this.put("badge", local(x, y - 0.42, z, 0.09, -0.178, sample.yaw), turn, size.set(1, 1, 1), WHITE);
     this.head(sample, x, y, z, skin, hair);
     this.arm(sample, x, y, z, -1, coat, skin);
     this.arm(sample, x, y, z, 1, coat, skin);
-    this.signs(sample, look, x, y, z, seconds, calm);
-    this.label(look, sample.flags, away, x, y, z);
+    if (!speaks(look, sample.flags)) return;
+    const pulse = calm ? 1 : 1 + 0.06 * Math.sin(seconds * 2 * Math.PI);
+    this.put("ring", at.set(x, 0.02, z), turn.identity(), size.set(pulse, 1, pulse), SPEAK);
   }
 
   private head(sample: Sample, x: number, y: number, z: number, skin: Color, hair: Color): void {
@@ -151,7 +130,7 @@ export class Avatars {
     this.put("hair", at.set(x, y, z), tilt, size.set(1, 1, 1), hair);
     for (const side of [-1, 1]) {
       at.set(side * 0.042, 0.02, -0.108).applyQuaternion(tilt).add(size.set(x, y, z));
-      this.put("eye", at, tilt, size.set(1, 1, 1), EYE);
+      this.put("eye", at, tilt, size.set(1, 1, 1), DARK);
     }
   }
 
@@ -170,47 +149,20 @@ export class Avatars {
     this.put("ray", reach, tilt, size.set(1, 1, RAY_M), RAY);
   }
 
-  private signs(sample: Sample, look: Look, x: number, _y: number, z: number, seconds: number, calm: boolean): void {
-    if ((sample.flags & SPEAKING) === 0 || look.person.muted || (sample.flags & MUTED) !== 0) return;
-    const pulse = calm ? 1 : 1 + 0.06 * Math.sin(seconds * 2 * Math.PI);
-    this.put("ring", at.set(x, 0.02, z), turn.identity(), size.set(pulse, 1, pulse), SPEAK);
-  }
-
-  private label(look: Look, flags: number, away: boolean, x: number, y: number, z: number): void {
-    const { person } = look;
-    const muted = person.muted || (flags & MUTED) !== 0;
-    const state = [away && "away", muted && "muted", (flags & RAISED) !== 0 && "hand raised", (flags & SPEAKING) !== 0 && !muted && "speaking"].filter(Boolean);
-    const line = [ROLES[person.role].word, ...state].join(" \u00b7 ");
-    if (`${person.name}\n${line}` !== look.shown) {
-      look.shown = `${person.name}\n${line}`;
-      disposeLabel(look.label);
-      look.label = makeSprite({ title: person.name, line, icon: (flags & RAISED) !== 0 ? "\u2191" : ROLES[person.role].icon, color: ROLES[person.role].css }, LABEL_M);
-      this.group.add(look.label);
-    }
-    look.label.position.set(x, y + 0.31, z);
+  private card({ slot, flags }: Named): NameCard {
+    const { person } = this.looks.get(slot)!;
+    const role = ROLES[person.role];
+    const [away, muted, raised] = [person.away || (flags & AWAY) !== 0, person.muted || (flags & MUTED) !== 0, (flags & RAISED) !== 0];
+    const state = [away && "away", muted && "muted", raised && "hand raised", (flags & SPEAKING) !== 0 && !muted && "speaking"].filter(Boolean);
+    return { title: person.name, line: [role.word, ...state].join(" \u00b7 "), icon: raised ? "\u2191" : role.icon, color: role.css };
   }
 
   private put(part: Part, place: Vector3, rotation: Quaternion, scale: Vector3, color: Color): void {
-    const mesh = this.parts.get(part)!;
-    const index = this.counts.get(part)!;
-    if (index >= MAX * COPIES[part]) return;
-    mesh.setMatrixAt(index, matrix.compose(place, rotation, scale));
-    mesh.setColorAt(index, color);
-    this.counts.set(part, index + 1);
+    this.parts[part].put(matrix.compose(place, rotation, scale), color);
   }
 }
 
-const WHITE = new Color(0xffffff);
-const EYE = new Color(0x1d2426);
-const RAY = new Color(0x37e0bd);
-const SPEAK = new Color(0x2fd6a8);
-const spot = new Vector3();
-
-/** Cards keep a readable size on the screen: smaller by so much as one is nearer, a little larger from afar. */
-function sizeLabel(label: Sprite, metres: number): void {
-  const height = LABEL_M * Math.max(0.28, metres < NEAR_M ? metres / NEAR_M : Math.min(2, 1 + (metres - NEAR_M) / 12));
-  label.scale.set((label.scale.x / label.scale.y) * height, height, 1);
-}
+const speaks = (look: Look, flags: number): boolean => (flags & (SPEAKING | MUTED)) === SPEAKING && !look.person.muted;
 
 /** A point beside and before a body that looks along `yaw`. */
 function local(x: number, y: number, z: number, right: number, back: number, yaw: number): Vector3 {

@@ -1,13 +1,13 @@
 /** The picture: renderer, camera, light, and the parts of the room one is in. Draws what it is handed; decides nothing. */
 
 import { ACESFilmicToneMapping, Color, DirectionalLight, Fog, HemisphereLight, PCFShadowMap, PerspectiveCamera, Raycaster, Scene, SRGBColorSpace, Vector2, Vector3, WebGLRenderer } from "three";
-import type { Sample } from "../motion/interpolate";
+import type { Crowd, Sample } from "../motion/interpolate";
 import type { ThingRow } from "../net/snapshot";
 import type { Model } from "../model";
 import type { Shown } from "../monitor/draw";
 import { Avatars } from "./avatars";
 import { Beds } from "./beds";
-import type { Layout } from "./layout";
+import { ahead, type Layout } from "./layout";
 import { RoomScene } from "./room";
 import type { Quality } from "./surfaces";
 import { Things } from "./things";
@@ -32,6 +32,7 @@ export interface Frame {
   eye: Eye;
   own: number; // one's slot
   samples: ReadonlyMap<number, Sample>;
+  crowd: Crowd;
   things: ReadonlyMap<number, ThingRow>;
   monitor: (row: number) => Shown;
   calm: boolean;
@@ -110,7 +111,8 @@ export class Stage {
   draw(frame: Frame): void {
     if (this.parts === null) return;
     this.look(frame.eye);
-    this.parts.avatars.draw(frame.samples, frame.own, frame.eye, frame.seconds, frame.calm);
+    const { x, z } = this.camera.position;
+    this.parts.avatars.draw(frame, { x, z, ahead: ahead(frame.eye.yaw), behind: frame.eye.behind });
     this.parts.things.draw(frame.things, frame.samples);
     this.parts.beds.update(frame.dt, frame.seconds, frame.eye, frame.monitor);
     this.renderer.render(this.scene, this.camera);
