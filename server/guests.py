@@ -23,7 +23,6 @@ class Guest:
     client: int
     newcomer: Newcomer
     welcome: Welcome | None  # held back until the world says where they are
-    heard_s: float
     room: int = -1
     beds: set[int] = field(default_factory=set)  # beds where this guest may order
 

@@ -7,16 +7,17 @@ session here, with a reason and a counter, and nothing else. Never changes the w
 from collections import defaultdict, deque
 
 import msgspec
-import numpy as np
 
 from server.config import Config
 from server.guests import Guest, Guests
 from server.net.messages import Bye, Hello, Ping, Pong, Welcome, encoder
-from server.net.session import Pose, ProtocolError, Session, read_hello
+from server.net.session import Pose, ProtocolError, read_hello
+from server.net.sessions import Sessions
+from server.net.uplink import is_pose, joined, poses_of
 from server.net.wire import AnyWire, Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer
 from server.reception import Newcomer, Reception, Reply, new_code, new_secret, reply, secret_hash
 from server.recorder import SHARD, Recorder, RecordRefused
-from server.sim.poses import NO_POSES, POSE, PoseBatch
+from server.sim.poses import PoseBatch
 from server.world.commands import Asked as Asks
 from server.world.commands import (
     Command,
@@ -62,7 +63,8 @@ class Intake:
         self._now_s = self._unix_s = 0.0
         self._first: list[Command] = []
         self._commands: list[Command] = []
-        self._poses: dict[int, bytes] = {}
+        self._sessions = Sessions(config.limits)
+        self._loose: list[tuple[int, bytes]] = []  # poses that came in the receive in which their sender was let in
 
     def also(self, commands: list[Command]) -> None:
         """Commands of the shard itself for the next tick."""
@@ -74,11 +76,11 @@ class Intake:
         """All that came since the last tick, as commands in (client, sequence) order and the newest pose of each."""
         self._now_s, self._unix_s = now_s, unix_s
         self._commands, self._first = self._first, []
-        self._poses = {}
         self._commands += self.recorder.answers()
         self._hellos_left = self.limits.hellos_per_tick
         while self._hellos and self._hellos_left:
             self._inbound(self._hellos.popleft())
+        self._sessions.begin()
         for item in self.wire.receive(RECEIVE_MAX):
             match item:
                 case Inbound():
@@ -91,15 +93,23 @@ class Intake:
                     self._edge_lost(edge)
                 case Asked():
                     self._asked(item)
+        poses = self._take_poses()
         self._silent()
         self._commands.sort(key=lambda c: (c.client, c.sequence))
-        return self._commands, self._batch()
+        return self._commands, poses
 
-    def _batch(self) -> PoseBatch:
-        if not self._poses:
-            return NO_POSES
-        clients = np.array(sorted(self._poses), np.uint32)
-        return PoseBatch(clients, np.frombuffer(b"".join(self._poses[client] for client in sorted(self._poses)), POSE))
+    def _take_poses(self) -> PoseBatch:
+        """The newest pose of each client; who sent one that breaks a rule is let go."""
+        heard = self.wire.poses()
+        if self._loose:
+            heard = joined([poses_of(self._loose), heard])
+            self._loose = []
+        poses, broken = self._sessions.take(heard, self._now_s)
+        for client, error in broken:
+            guest = self.guests.client(client)
+            assert guest is not None, "who has a live session is a guest"
+            self._refuse(guest, error)
+        return poses
 
     def _inbound(self, item: Inbound) -> None:
         guest = self.guests.at(item.peer)
@@ -115,16 +125,17 @@ class Intake:
             self.wire.close(item.peer, "busy")
 
     def _frame(self, guest: Guest, frame: bytes) -> None:
-        guest.heard_s = self._now_s
+        if is_pose(frame):
+            self._loose.append((guest.session.row, frame))
+            return
         try:
             got = guest.session.receive(frame, self._now_s)
         except ProtocolError as error:
-            self.end(guest, error.code, str(error))
-            self._commands.append(Command(guest.client, 0, Leave(error.code)))
+            self._refuse(guest, error)
             return
         match got:
-            case Pose(raw=raw):
-                self._poses[guest.client] = raw
+            case Pose():
+                raise AssertionError("poses are taken together")
             case Ping(stamp=stamp):
                 self.guests.say(guest, Pong(stamp, self.world.tick))
             case Bye():
@@ -134,6 +145,10 @@ class Intake:
                 raise AssertionError("the session's table lets no second hello through")
             case _:
                 self._asked_for(guest, got)
+
+    def _refuse(self, guest: Guest, error: ProtocolError) -> None:
+        self.end(guest, error.code, str(error))
+        self._commands.append(Command(guest.client, 0, Leave(error.code)))
 
     def _asked_for(self, guest: Guest, asked: Asks | PlaceOrder | Enrol) -> None:
         body: Asks | OrderSigned | EnrolSigned
@@ -175,7 +190,6 @@ class Intake:
         self._welcome(item.peer, newcomer)
 
     def _welcome(self, peer: Peer, newcomer: Newcomer) -> None:
-        self.wire.verified(peer)
         resumed = newcomer.resumes is not None
         secret = newcomer.resume or new_secret(
             self.reception.draw
@@ -188,7 +202,8 @@ class Intake:
         name = self.world.name_of(client) if newcomer.claims is None else newcomer.claims.name
         welcome = Welcome(client, secret, self.world.tick, self.config.tick_hz, int(self.limits.seat_hold_s),
                           self.limits.input_hz, name, self.recorder.vkey, -1, resumed)  # fmt: skip
-        guest = Guest(peer, Session(self.limits, self._now_s), client, newcomer, welcome, self._now_s)
+        guest = Guest(peer, self._sessions.open(client, self._now_s), client, newcomer, welcome)
+        self.wire.verified(peer, guest.session.row)
         self.guests.add(guest)
         resume_hash = secret_hash(secret)
         if newcomer.claims is None:
@@ -203,6 +218,7 @@ class Intake:
         guest = self.guests.at(peer)
         if guest is not None:
             self.guests.forget(guest)
+            self._sessions.end(guest.session)
             self._commands.append(Command(guest.client, 0, Detach()))
             self.counters["connections_lost"] += 1
 
@@ -212,14 +228,16 @@ class Intake:
                 self._lost(guest.peer)
 
     def _silent(self) -> None:
-        limit = self._now_s - self.limits.idle_timeout_s
-        for guest in [g for g in self.guests if g.heard_s < limit]:
+        for client in self._sessions.silent(self._now_s - self.limits.idle_timeout_s):
+            guest = self.guests.client(client)
+            assert guest is not None, "who has a live session is a guest"
             self.end(guest, "idle", f"nothing was heard for {self.limits.idle_timeout_s:g} s")
             self._commands.append(Command(guest.client, 0, Detach()))
 
     def end(self, guest: Guest, code: str, text: str) -> None:
         """End a session with a reason, counted. The world is told by the caller."""
         self.counters[f"ended_{code}"] += 1
+        self._sessions.end(guest.session)
         self.guests.end(guest, code, text)
 
     def _asked(self, item: Asked) -> None:

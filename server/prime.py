@@ -1,7 +1,7 @@
 """Compiles the numba kernels ahead of time and keeps their cache honest. Imports a kernel module only to prime it.
 
 Owns the stamp beside the package that names the sources the cache was made from. Numba looks only at the file of a
-kernel, not at the kernels it calls: so when any source of `sim`, `twin` or `world` changed, all cached code is dropped.
+kernel, not at the kernels it calls: so when any source in `FOLDERS` changed, all cached code is dropped.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-FOLDERS = ("sim", "twin", "world")
+FOLDERS = ("sim", "twin", "world", "net")
 MODULES: tuple[str, ...] = (  # callees first: who calls them finds them compiled
     "server.sim.rotation",
     "server.sim.motion",
@@ -23,6 +23,8 @@ MODULES: tuple[str, ...] = (  # callees first: who calls them finds them compile
     "server.sim.blocks",
     "server.sim.physiology.body",
     "server.sim.physiology.waves",
+    "server.net.uplink",
+    "server.net.gate",
 )
 
 

@@ -39,6 +39,7 @@ class Edge:
 
     route: bytes
     name: str
+    number: int = 0  # among all edges that ever were
     conns: dict[int, None] = field(default_factory=dict)
     rows: list[tuple[list[int], bytes]] = field(default_factory=list)
     messages: list[link.ToEdge] = field(default_factory=list)

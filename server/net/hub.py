@@ -7,7 +7,6 @@ Ways out are tried once per flush: a full pipe costs a native peer its snapshot 
 who lets control frames pile up beyond `outbound_bytes_max` is let go.
 """
 
-import struct
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Sequence
@@ -15,14 +14,14 @@ from collections.abc import Sequence
 from server.config import Limits
 from server.net import link
 from server.net.ends import Edge, Native, Sent, ViewSeal
+from server.net.gate import NO_ROW, PoseGate, key_of
 from server.net.messages import encoder
 from server.net.protocol import PROTOCOL_HASH
 from server.net.seal import new_key, seal, topic
 from server.net.session import FIRST_MESSAGE_BYTE
+from server.net.uplink import NO_POSES, Poses
 from server.net.wire import Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer, Received
-from server.sim.poses import POSE
 
-CONN = struct.Struct("<I")
 EDGE_BACKLOG_FACTOR = 64  # an edge carries many browsers: its backlog may be this many times a peer's
 REFUSED_EDGES_MAX = 64
 ENDED_MAX = 4096  # closed peers whose late frames are still told from a newcomer's
@@ -51,6 +50,9 @@ class Hub(ABC):
         self._refused_edges: dict[bytes, str] = {}
         self._events: deque[Received] = deque()
         self._burst: dict[Peer, int] = {}
+        self._gate = PoseGate(limits.inbound_queue_max)
+        self._poses = NO_POSES
+        self._edges_ever = 0
 
     # --- the ways out, given by the wire ----------------------------------------------------------------------------
 
@@ -81,7 +83,7 @@ class Hub(ABC):
             self.counters["identity_changed"] += 1
             self._drop_native(native, "identity")
             return
-        if self._within_burst(native.peer):
+        if not self._gate.let_in(key_of(native.peer.route), frame) and self._within_burst(native.peer):
             self._events.append(Inbound(native.peer, frame, user_id))
 
     def _new_native(self, route: bytes, user_id: str) -> Native | None:
@@ -120,9 +122,7 @@ class Hub(ABC):
         if edge is None:
             self._refuse_edge(route, "hello")
         elif isinstance(message, link.FromBrowsers):
-            for conn, frame in message.rows:
-                self._heard_browser(edge, conn, frame)
-            self._heard_poses(edge, message.conns, message.poses)
+            self._heard_browsers(edge, message)
         elif isinstance(message, link.Gone):
             for conn in message.conns:
                 self._lost_browser(edge, conn, "closed")
@@ -135,7 +135,8 @@ class Hub(ABC):
             return
         for edge in [e for e in self._edges.values() if e.name == hello.name or e.route == route]:
             self._drop_edge(edge)
-        edge = self._edges[route] = Edge(route, hello.name)
+        self._edges_ever += 1
+        edge = self._edges[route] = Edge(route, hello.name, self._edges_ever)
         edge.messages.append(link.EdgeWelcome("shard", self._tick_hz))
         self._events.append(EdgeUp(route))
 
@@ -145,23 +146,30 @@ class Hub(ABC):
         if len(self._refused_edges) < REFUSED_EDGES_MAX:
             self._refused_edges[route] = code
 
+    def _heard_browsers(self, edge: Edge, batch: link.FromBrowsers) -> None:
+        for conn, frame in batch.rows:
+            self._heard_browser(edge, conn, frame)
+        try:
+            others = self._gate.add_batch(edge.number << 32, batch.conns, batch.poses)
+        except ValueError:
+            self.counters["edge_undecodable"] += 1
+            return
+        for conn, frame in others:
+            self._heard_browser(edge, conn, frame)
+
     def _heard_browser(self, edge: Edge, conn: int, frame: bytes) -> None:
         peer = Peer("edge", edge.route, conn)
+        if self._gate.let_in(edge.number << 32 | conn, frame):
+            return
         if peer in self._ended:
             self.counters["late_frames"] += 1
         elif self._within_burst(peer):
             edge.conns[conn] = None
             self._events.append(Inbound(peer, frame, ""))
 
-    def _heard_poses(self, edge: Edge, conns: bytes, poses: bytes) -> None:
-        if len(conns) * POSE.itemsize != len(poses) * CONN.size:  # so both are whole: 4 and 39 have no common divisor
-            self.counters["edge_undecodable"] += 1
-            return
-        for index, (conn,) in enumerate(CONN.iter_unpack(conns)):
-            self._heard_browser(edge, conn, poses[index * POSE.itemsize : (index + 1) * POSE.itemsize])
-
     def _lost_browser(self, edge: Edge, conn: int, reason: str) -> None:
         peer = Peer("edge", edge.route, conn)
+        self._gate.forget(edge.number << 32 | conn)
         if conn in edge.conns:
             del edge.conns[conn]
             self._events.append(Gone(peer, reason))
@@ -175,6 +183,7 @@ class Hub(ABC):
 
     def _forget_native(self, native: Native) -> None:
         self._due.pop(native, None)
+        self._gate.forget(key_of(native.peer.route))
         if self._natives.pop(native.peer.route, None) is not None and not native.verified:
             self._strangers -= 1
         self._remember_end(native.peer)
@@ -187,6 +196,7 @@ class Hub(ABC):
     def _drop_edge(self, edge: Edge) -> None:
         del self._edges[edge.route]
         for conn in edge.conns:
+            self._gate.forget(edge.number << 32 | conn)
             self._events.append(Gone(Peer("edge", edge.route, conn), "edge"))
         for peer in [p for p in self._view_of if p.route == edge.route]:
             self.leave_view(peer)
@@ -194,12 +204,17 @@ class Hub(ABC):
 
     # --- what the shard says ----------------------------------------------------------------------------------------
 
-    def verified(self, peer: Peer) -> None:
+    def verified(self, peer: Peer, row: int = NO_ROW) -> None:
         """See AnyWire."""
-        native = self._natives.get(peer.route)
+        native, edge = self._natives.get(peer.route), self._edges.get(peer.route)
         if native is not None and not native.verified:
             native.verified = True
             self._strangers -= 1
+        if row != NO_ROW:
+            if native is not None:
+                self._gate.let(key_of(peer.route), row)
+            elif edge is not None and peer.conn in edge.conns:
+                self._gate.let(edge.number << 32 | peer.conn, row)
 
     def post(self, peers: Sequence[Peer], frame: bytes) -> None:
         """See AnyWire."""
@@ -261,12 +276,14 @@ class Hub(ABC):
             native = self._natives.get(peer.route)
             if native is not None:
                 native.closing = True
+                self._gate.forget(key_of(peer.route))
                 self._due[native] = None
             return
         edge = self._edges.get(peer.route)
         self.leave_view(peer)
         self._remember_end(peer)
         if edge is not None:
+            self._gate.forget(edge.number << 32 | peer.conn)
             edge.conns.pop(peer.conn, None)
             edge.messages.append(link.Close([peer.conn], code))
 
@@ -366,4 +383,12 @@ class Hub(ABC):
         taken = list(self._events)
         self._events.clear()
         self._burst.clear()
+        self._poses = self._gate.take()
+        self.counters["frames_received"] += len(self._poses.rows) + self._gate.dropped
+        self.counters["burst_frames"] += self._gate.dropped
+        self._gate.dropped = 0
         return taken
+
+    def poses(self) -> Poses:
+        """See AnyWire."""
+        return self._poses

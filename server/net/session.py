@@ -11,18 +11,17 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from server.config import Limits
 from server.net.messages import Bye, ClientMessage, Hello, client_decoder
 from server.net.protocol import message_types
-from server.sim.poses import POINTING, POSE, POSE_KIND, RAISED, SPEAKING
+from server.net.uplink import BURST_S, FLAGS_ALLOWED, HEAD_Y_MM_MAX, YAW_MAX, Columns, new_columns
+from server.sim.poses import POSE, POSE_KIND
 from server.sim.rotation import rotation_valid
 
 POSE_STRUCT = struct.Struct("<BIhhHHI3hI3hIBB")
 assert POSE_STRUCT.size == POSE.itemsize
-YAW_MAX = 1023
-HEAD_Y_MM_MAX = 4095
-FLAGS_ALLOWED = SPEAKING | RAISED | POINTING
 HELLO_BYTES_MAX = 2048
 FIRST_MESSAGE_BYTE = 0x80  # MessagePack arrays start at 0x80; binary frames are below
 
@@ -34,6 +33,26 @@ class ProtocolError(ValueError):
         super().__init__(text)
         self.code = code
         self.text = text
+
+
+def wrong_size(size: int, limits: Limits) -> ProtocolError:
+    """A frame is empty or too long."""
+    return ProtocolError("size", f"a frame has {size} bytes, allowed is 1 to {limits.frame_bytes_max}")
+
+
+def too_many(limits: Limits) -> ProtocolError:
+    """More frames than the rate allows."""
+    return ProtocolError("rate-messages", f"more than {limits.messages_per_s} messages a second")
+
+
+def too_much(limits: Limits) -> ProtocolError:
+    """More bytes than the rate allows."""
+    return ProtocolError("rate-bytes", f"more than {limits.bytes_per_s} bytes a second")
+
+
+def out_of_order(seq: int, newest: int) -> ProtocolError:
+    """A number that does not ascend."""
+    return ProtocolError("sequence", f"seq is {seq}, it must be over {newest}")
 
 
 class Pose(NamedTuple):
@@ -104,47 +123,81 @@ def read_hello(frame: bytes) -> Hello:
 
 
 class Session:
-    """A verified peer's state. `receive` is the only way in; after a ProtocolError the session is closed."""
+    """A verified peer's state. `receive` is the way in for a frame; after a ProtocolError the session is closed.
 
-    __slots__ = ("_bytes", "_limits", "_messages", "seq", "state")
+    The state is a row of `columns`, which `net.sessions` shares with the kernel that takes the poses of a tick. Poses
+    and other messages each have their own ascending `seq`.
+    """
 
-    def __init__(self, limits: Limits, now_s: float) -> None:
-        self.state = State.ACTIVE
-        self.seq = 0  # newest accepted; the first must be at least 1
+    __slots__ = ("_columns", "_limits", "row")
+
+    def __init__(self, limits: Limits, now_s: float, columns: Columns | None = None, row: int = 0) -> None:
         self._limits = limits
-        self._bytes = Bucket(limits.bytes_per_s, now_s)
-        self._messages = Bucket(limits.messages_per_s, now_s)
+        self._columns = columns or new_columns(1)
+        self.row = row
+        self._columns.live[row] = True
+        self._columns.pose_seq[row] = self._columns.seq[row] = 0  # newest accepted; the first must be at least 1
+        self._columns.messages[row] = BURST_S * limits.messages_per_s
+        self._columns.size[row] = BURST_S * limits.bytes_per_s
+        self._columns.then_s[row] = self._columns.heard_s[row] = now_s
+
+    @property
+    def state(self) -> State:
+        """Where the session stands."""
+        return State.ACTIVE if self._columns.live[self.row] else State.CLOSED
+
+    def move(self, columns: Columns) -> None:
+        """The state is in the same row of other columns now."""
+        self._columns = columns
+
+    def close(self) -> None:
+        """Nothing more is taken."""
+        self._columns.live[self.row] = False
 
     def receive(self, frame: bytes, now_s: float) -> ClientFrame:
         """The message in a frame. Raises ProtocolError, and nothing else, for any bytes whatever; then it is closed."""
         try:
             if self.state is State.CLOSED:
                 raise ProtocolError("closed", "the session is over; connect anew")
-            self._check_rates(frame, now_s)
+            self._columns.heard_s[self.row] = now_s
+            self._check_rates(len(frame), now_s)
             message = parse(frame)
             following = after(self.state, message)
             self._check_sequence(message)
         except ProtocolError:
-            self.state = State.CLOSED
+            self.close()
             raise
-        self.state = following
+        if following is State.CLOSED:
+            self.close()
         return message
 
-    def _check_rates(self, frame: bytes, now_s: float) -> None:
-        limits = self._limits
-        if not 0 < len(frame) <= limits.frame_bytes_max:
-            raise ProtocolError("size", f"a frame has {len(frame)} bytes, allowed is 1 to {limits.frame_bytes_max}")
-        if not self._messages.take(1.0, now_s):
-            raise ProtocolError("rate-messages", f"more than {limits.messages_per_s} messages a second")
-        if not self._bytes.take(float(len(frame)), now_s):
-            raise ProtocolError("rate-bytes", f"more than {limits.bytes_per_s} bytes a second")
+    def _check_rates(self, size: int, now_s: float) -> None:
+        limits, columns, row = self._limits, self._columns, self.row
+        if not 0 < size <= limits.frame_bytes_max:
+            raise wrong_size(size, limits)
+        passed_s = max(0.0, now_s - columns.then_s[row])
+        columns.then_s[row] = now_s
+        if not self._take(columns.messages, limits.messages_per_s, 1, passed_s):
+            raise too_many(limits)
+        if not self._take(columns.size, limits.bytes_per_s, size, passed_s):
+            raise too_much(limits)
+
+    def _take(self, left: npt.NDArray[np.float64], rate: int, amount: int, passed_s: float) -> bool:
+        """Take `amount` from a token bucket, or nothing if there is not enough left."""
+        row = self.row
+        left[row] = min(BURST_S * rate, left[row] + passed_s * rate)
+        if left[row] < amount:
+            return False
+        left[row] -= amount
+        return True
 
     def _check_sequence(self, message: ClientFrame) -> None:
         if isinstance(message, Hello | Bye):
             return
-        if message.seq <= self.seq:
-            raise ProtocolError("sequence", f"seq is {message.seq}, it must be over {self.seq}")
-        self.seq = message.seq
+        newest = self._columns.pose_seq if isinstance(message, Pose) else self._columns.seq
+        if message.seq <= newest[self.row]:
+            raise out_of_order(message.seq, int(newest[self.row]))
+        newest[self.row] = message.seq
 
 
 def parse(frame: bytes) -> ClientFrame:

@@ -12,6 +12,7 @@ import zmq
 from server.clock import Clock, SystemClock
 from server.config import Limits
 from server.net.ends import Sent
+from server.net.gate import ROUTE_BYTES
 from server.net.hub import Hub
 from server.net.keys import CurvePair
 from server.net.wire import Received
@@ -121,7 +122,7 @@ class Wire(Hub):
             while self._native.getsockopt(zmq.RCVMORE):
                 self._native.recv(zmq.NOBLOCK)
             self.counters["multipart"] += 1
-        elif route[0] != 0:
+        elif route[0] != 0 or len(route) != ROUTE_BYTES:
             self.counters["chosen_route"] += 1  # routing ids are ours to give: a chosen one might be somebody's next
         else:
             self._heard_native(route, str(part.get("User-Id")), part.bytes)

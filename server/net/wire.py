@@ -6,7 +6,9 @@ Owns the values that pass between shard and wire, and the interface of both. Fra
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from server.net.gate import NO_ROW
 from server.net.link import Question
+from server.net.uplink import Poses
 
 
 class Peer(NamedTuple):
@@ -65,8 +67,13 @@ class AnyWire(Protocol):
         """Up to `limit` messages that wait, in arrival order. Never blocks."""
         ...
 
-    def verified(self, peer: Peer) -> None:
-        """The peer's token was found right: it no longer counts as a stranger."""
+    def poses(self) -> Poses:
+        """The poses of the newest receive, of peers that were verified with a row before it; they come no other way."""
+        ...
+
+    def verified(self, peer: Peer, row: int = NO_ROW) -> None:
+        """The peer's token was found right: it no longer counts as a stranger. From the next receive on its poses are
+        gathered by `poses` under `row`; without a row they come as `Inbound` like all else."""
         ...
 
     def post(self, peers: Sequence[Peer], frame: bytes) -> None:
