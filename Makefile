@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .SHELLFLAGS := -eu -c
 .DELETE_ON_ERROR:
 .ONESHELL:
-.PHONY: run test bench check ci clean locks help
+.PHONY: run test bench bench-peers check ci clean locks help
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -58,6 +58,10 @@ check: .venv/installed-test ## format, lint, types, house rules, the web client'
 bench: .venv/installed-test ## measure tick, codec, fan-out, twins and ledger, as tables
 	@$(MAKE) -s --no-print-directory .venv/package
 	$(PY) -m tools.bench $(ARGS)
+
+bench-peers: .venv/installed-test ## beside Colyseus, picows and others on the same work; ARGS="--quick" takes three minutes
+	@$(MAKE) -s --no-print-directory .venv/package
+	$(PY) -m tools.peers $(ARGS)
 
 ci: check test ## what has to hold before a change goes in
 

@@ -1,0 +1,21 @@
+"""Everybody who takes part: the peers and ourselves, by the names of the command.
+
+Owns the list. What a run is, is theirs.
+"""
+
+from functools import partial
+
+from tools.peers.entrants import ENTRANTS, run
+from tools.peers.rounds import Run
+
+RUNNERS: dict[str, Run] = {entrant.name: partial(run, entrant) for entrant in ENTRANTS}
+NAMES: dict[str, str] = {entrant.name: entrant.what for entrant in ENTRANTS}
+
+
+def chosen(only: str) -> list[str]:
+    """The names asked for; "ours" is all of ours. Raises ValueError."""
+    asked = [name.strip() for name in only.split(",") if name.strip()]
+    unknown = [name for name in asked if name not in RUNNERS and name != "ours"]
+    if unknown:
+        raise ValueError(f"no server is called {unknown[0]}: there are ours, {', '.join(RUNNERS)}")
+    return [name for name in RUNNERS if not asked or name in asked or ("ours" in asked and name.startswith("ours"))]
