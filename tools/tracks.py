@@ -58,25 +58,28 @@ def load_tracks() -> Tracks:
         return Tracks(*columns)
 
 
-def row_at(tracks: Tracks, track: Ints, at_s: Floats) -> Ints:
+def row_at(tracks: Tracks, track: Ints, at_s: Floats) -> Floats:
     """(m,) the row of each recording in `track` (m,) after `at_s` (m,) seconds, played to and fro without end."""
-    begin, length = tracks.first[track], np.diff(tracks.first)[track]
-    beat = (at_s * TRACK_HZ).astype(np.int64) % (2 * length)
-    rows: Ints = begin + np.where(beat < length, beat, 2 * length - 1 - beat)
+    begin, last = tracks.first[track], (np.diff(tracks.first) - 1)[track]
+    beat = at_s * TRACK_HZ % (2 * last)
+    rows: Floats = begin + np.where(beat < last, beat, 2 * last - beat)
     return rows
 
 
-def place(tracks: Tracks, rows: Ints, turn: Floats) -> Placed:
-    """Rows (m,) of the tracks, each turned about the vertical axis by `turn` (m,) radians, still above the origin."""
+def place(tracks: Tracks, rows: Floats, turn: Floats) -> Placed:
+    """Rows (m,) of the tracks (a fraction: between two), turned about the vertical axis by `turn` (m,) radians."""
+    low = rows.astype(np.int64)
+    high, share = np.minimum(low + 1, len(tracks.yaw) - 1), (rows - low)[:, None, None]
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
-    points = np.concatenate((tracks.head_mm[rows][:, None], tracks.hand_mm[rows]), axis=1).astype(np.float64)
+    columns = np.concatenate((tracks.head_mm[:, None], tracks.hand_mm), axis=1)
+    points = columns[low] * (1 - share) + columns[high] * share
     x, z = points[..., 0], points[..., 2]
     turned = np.stack((x * cos + z * sin, points[..., 1], z * cos - x * sin), axis=-1)
     mm = np.rint(turned).astype(np.int64)
     spin = np.zeros((len(rows), 1, 4))
     spin[:, 0, 1], spin[:, 0, 3] = np.sin(turn / 2), np.cos(turn / 2)
-    rot = pack_rotation(turned_by(spin, tracks.rot[rows] / ROTATION_SCALE))
-    yaw = (tracks.yaw[rows] + np.rint(turn / (2 * np.pi) * 1024).astype(np.int64)) & 1023
+    rot = pack_rotation(turned_by(spin, tracks.rot[low] * (1 - share) + tracks.rot[high] * share))
+    yaw = (tracks.yaw[low] + np.rint(turn / (2 * np.pi) * 1024).astype(np.int64)) & 1023
     return Placed(mm[:, 0], mm[:, 1:], rot[:, 0], rot[:, 1:], yaw)
 
 
