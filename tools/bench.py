@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tools import bench_codec, bench_fanout, bench_ledger, bench_motion, bench_tick, bench_twin
+from tools import bench_codec, bench_edge, bench_fanout, bench_ledger, bench_motion, bench_tick, bench_twin
 from tools.bench_timing import Row, table
 from tools.swarm_report import machine
 
@@ -31,6 +31,7 @@ SECTIONS = {
     "tick": Section(bench_tick.TITLE, bench_tick.run),
     "codec": Section(bench_codec.TITLE, bench_codec.run),
     "fanout": Section(bench_fanout.TITLE, bench_fanout.run),
+    "edge": Section(bench_edge.TITLE, bench_edge.run),
     "motion": Section(bench_motion.TITLE, bench_motion.run),
     "twins": Section(bench_twin.TITLE, bench_twin.run),
     "ledger": Section(bench_ledger.TITLE, bench_ledger.run),
@@ -100,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         words = sys.argv[1:] if argv is None else argv
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
-    except (CycloptsError, BenchError, bench_fanout.FanoutError, OSError) as error:
+    except (CycloptsError, BenchError, bench_fanout.FanoutError, bench_edge.EdgeBenchError, OSError) as error:
         print("bench: " + " ".join(str(error).split()), file=sys.stderr)
         return 2
     return status if isinstance(status, int) else 0

@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 
 from server.config import Limits
-from server.edge.frames import frame
 from server.net import wire as w
 from server.net.protocol import SUBPROTOCOL
+from tests.edge.rough import deaf, masked
 
 
 async def binary(socket: aiohttp.ClientWebSocketResponse, start: bytes) -> bytes:
@@ -196,25 +196,6 @@ def test_browsers_are_told_to_come_back_when_the_shard_restarts_and_can(shard, v
                 await asyncio.to_thread(again.stop)
 
     asyncio.run(story())
-
-
-async def deaf(visit) -> asyncio.StreamWriter:
-    """A browser that opens a WebSocket, sends one frame and never reads again."""
-    host, port = visit.edge.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-    writer.write(
-        f"GET /ws HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
-        f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n".encode()
-    )
-    assert b"101" in await reader.readuntil(b"\r\n\r\n")
-    writer.transport.pause_reading()
-    return writer
-
-
-def masked(payload: bytes) -> bytes:
-    plain = frame(payload)
-    return bytes((plain[0], plain[1] | 0x80)) + bytes(4) + plain[2:]
 
 
 def test_a_slow_browser_misses_snapshots_and_grows_no_queue(shard, visiting):
