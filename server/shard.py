@@ -39,8 +39,6 @@ from server.world.events import (
 )
 from server.world.world import World
 
-RECEIVE_MAX = 50_000  # frames in one tick, of all peers together
-
 
 class Shard:
     """One authoritative world and everybody connected to it. Built from parts that are made elsewhere."""

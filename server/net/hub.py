@@ -9,7 +9,7 @@ who lets control frames pile up beyond `outbound_bytes_max` is let go.
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from server.config import Limits
 from server.net import link
@@ -190,6 +190,8 @@ class Hub(ABC):
 
     def _remember_end(self, peer: Peer) -> None:
         self._ended[peer] = None
+        if peer.kind == "native":
+            self._gate.mute(key_of(peer.route))
         while len(self._ended) > ENDED_MAX:
             self._ended.popitem(last=False)
 
@@ -212,7 +214,7 @@ class Hub(ABC):
             self._strangers -= 1
         if row != NO_ROW:
             if native is not None:
-                self._gate.let(key_of(peer.route), row)
+                self._gate.let(key_of(peer.route), row, native.user_id)
             elif edge is not None and peer.conn in edge.conns:
                 self._gate.let(edge.number << 32 | peer.conn, row)
 
@@ -304,7 +306,7 @@ class Hub(ABC):
         for view, seen in list(self._views.items()):
             self._settle_view(view, seen)
         due, self._due = self._due, {}
-        for native in due:
+        for native in self._flush_alike(due):
             self._flush_native(native)
         for edge in list(self._edges.values()):
             self._flush_edge(edge)
@@ -334,16 +336,41 @@ class Hub(ABC):
         if not seen.members:
             del self._views[view]
 
+    def _flush_alike(self, due: Iterable[Native]) -> list[Native]:
+        """Send those who get a snapshot and nothing else, all of one snapshot in one call; the others come back."""
+        others: list[Native] = []
+        alike: dict[int, list[Native]] = {}
+        for native in due:
+            if native.snapshot is None or native.frames or native.closing:
+                others.append(native)
+            else:
+                alike.setdefault(id(native.snapshot), []).append(native)
+        for natives in alike.values():
+            outcomes = self._send_alike([native.peer.route for native in natives], natives[0].snapshot)
+            for native, outcome in zip(natives, outcomes, strict=True):
+                self._sent(native, True, outcome)
+                native.snapshot = None
+        return others
+
+    def _send_alike(self, routes: Sequence[bytes], snapshot: object) -> Sequence[Sent]:
+        """Send one message of the same snapshot to each."""
+        return [self._send_native(route, snapshot, ()) for route in routes]
+
     def _flush_native(self, native: Native) -> None:
         snapshot, native.snapshot = native.snapshot, None
         outcome = Sent.OK
         if snapshot is not None or native.frames:
             outcome = self._send_native(native.peer.route, snapshot, native.frames)
+        self._sent(native, snapshot is not None, outcome)
+
+    def _sent(self, native: Native, snapshot: bool, outcome: Sent) -> None:
+        """What becomes of a native peer after it was tried to send it all that was due."""
         if outcome is Sent.OK:
             self.counters["messages_sent"] += 1
-            native.frames, native.queued_bytes = [], 0
+            if native.frames:
+                native.frames, native.queued_bytes = [], 0
         elif outcome is Sent.FULL:
-            self._thin_out(native, snapshot is not None)
+            self._thin_out(native, snapshot)
         if native.closing:
             self._forget_native(native)
         elif outcome is Sent.LOST:
