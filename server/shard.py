@@ -83,7 +83,7 @@ class Shard:
         marks = [clock()]
         commands, poses = self.intake.drain(now_s, unix_s)
         marks.append(clock())
-        self.journal.append(self.world.tick, self.world.digest(), commands, poses)
+        self.journal.append(self.world.tick, self.journal.proof(self.world), commands, poses)
         marks.append(clock())
         events = self.world.step(commands, poses)
         marks.append(clock())
