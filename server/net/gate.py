@@ -15,7 +15,7 @@ from server.net.uplink import POSE_BYTES, Poses, RawPoses, Rows, is_pose, joined
 
 NO_ROW = -1
 MUTED = -2  # in place of a row: nothing is heard of this connection any more
-MUTED_MAX = 1024
+MUTED_MAX = 4096
 USER_BYTES = 40  # a CURVE key in z85
 CONN_BYTES = 4
 ROUTE_BYTES = 5  # a zero, and a number that libzmq counts up
@@ -62,6 +62,28 @@ def sift(rows: Rows, heard: Rows, burst: int, kept: Rows) -> int:
     return count
 
 
+class Burst:
+    """How many frames that are no poses each peer may send in one receive; what is over is counted."""
+
+    def __init__(self, most: int, counters: dict[str, int]) -> None:
+        self._most, self._counters = most, counters
+        self._heard: dict[object, int] = {}
+
+    def begin(self) -> None:
+        """A receive begins."""
+        self._heard.clear()
+
+    def within(self, peer: object) -> bool:
+        """Whether the peer may be heard once more in this receive."""
+        self._counters["frames_received"] += 1
+        heard = self._heard.get(peer, 0)
+        if heard >= self._most:
+            self._counters["burst_frames"] += 1
+            return False
+        self._heard[peer] = heard + 1
+        return True
+
+
 class PoseGate:
     """The rows of verified peers, by a 64-bit key of the connection; and the poses of one receive."""
 
@@ -106,6 +128,10 @@ class PoseGate:
             order = np.argsort(keys)
             self._table = keys[order], np.fromiter(self._rows.values(), np.int64, len(self._rows))[order]
         return Known(*self._table, self._users)
+
+    def muted(self, key: int) -> bool:
+        """Whether nothing is heard of this connection any more."""
+        return self._rows.get(key) == MUTED
 
     def rows_of(self, keys: Keys) -> Rows:
         """The row of each key, below 0 for those whose poses are not gathered."""

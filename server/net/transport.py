@@ -131,7 +131,7 @@ class Wire(Hub):
         for name, count in zip(("multipart", "chosen_route", "late_frames"), read[2:], strict=True):
             self.counters[name] += count
         for route, user_id, frame in zmq_calls.others_of(inbox, read.others):
-            self._heard_native(route, user_id, frame)
+            self._natives.heard(route, user_id, frame)
 
     def _read_native(self) -> bool:
         """Read one message of a native peer; False if none waits."""
@@ -147,7 +147,7 @@ class Wire(Hub):
         elif route[0] != 0 or len(route) != ROUTE_BYTES:
             self.counters["chosen_route"] += 1  # routing ids are ours to give: a chosen one might be somebody's next
         else:
-            self._heard_native(route, str(part.get("User-Id")), part.bytes)
+            self._natives.heard(route, str(part.get("User-Id")), part.bytes)
         return True
 
     def _read_edges(self, limit: int) -> int:
@@ -174,18 +174,21 @@ class Wire(Hub):
 
     # --- out --------------------------------------------------------------------------------------------------------
 
-    def _shared(self, frame: bytes) -> object:
+    def shared(self, frame: bytes) -> object:
+        """See `net.natives.Ways`."""
         return frame if self._compiled else zmq.Frame(frame)
 
-    def _send_alike(self, routes: Sequence[bytes], snapshot: object) -> Sequence[Sent]:
+    def send_alike(self, routes: Sequence[bytes], snapshot: object) -> Sequence[Sent]:
+        """See `net.natives.Ways`."""
         if not isinstance(snapshot, bytes):
-            return super()._send_alike(routes, snapshot)
+            return super().send_alike(routes, snapshot)
         outcomes = np.zeros(len(routes), np.uint8)
         ids = np.frombuffer(b"".join(routes), np.uint8).reshape(-1, ROUTE_BYTES)
         zmq_calls.send_to_all(self._native.underlying, ids, np.frombuffer(snapshot, np.uint8), outcomes)
         return [OUTCOMES[outcome] for outcome in outcomes.tolist()]
 
-    def _send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
+    def send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
+        """See `net.natives.Ways`."""
         socket = self._native
         outcome = _try_send(socket, route)
         if outcome is not Sent.OK:
