@@ -35,6 +35,8 @@ from server.world.commands import (
 from server.world.events import Enrolled, Redeemed, Refused
 from server.world.world import World
 
+RECEIVE_MAX = 50_000  # frames in one tick, of all peers together
+
 
 class Intake:
     """The way in of one shard."""
@@ -64,6 +66,11 @@ class Intake:
         self._sessions = Sessions(config.limits)
         self._loose: list[tuple[int, bytes]] = []  # poses that came in the receive in which their sender was let in
 
+    @property
+    def hellos_waiting(self) -> int:
+        """Hellos that were heard and not looked at yet."""
+        return len(self._hellos)
+
     def also(self, commands: list[Command]) -> None:
         """Commands of the shard itself for the next tick."""
         self._first += commands
@@ -79,7 +86,7 @@ class Intake:
         while self._hellos and self._hellos_left:
             self._inbound(self._hellos.popleft())
         self._sessions.begin()
-        for item in self.wire.receive(self.limits.messages_per_tick_max):
+        for item in self.wire.receive(RECEIVE_MAX):
             match item:
                 case Inbound():
                     self._inbound(item)

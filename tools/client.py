@@ -42,6 +42,7 @@ ORDER_AGAIN_S = 0.5  # when the chain stands still, because another entry is bei
 HTTP_TIMEOUT_S = 10.0
 Triple = tuple[int, int, int]
 WireMessage = commands.Wire
+Draw = Callable[[int], bytes]  # so many random bytes: for the keys of what is ordered
 
 
 class ClientError(Exception):
@@ -107,18 +108,13 @@ class Client:
     """A person's session. After every `poll` the attributes show what the server said so far."""
 
     def __init__(
-        self,
-        key: Ed25519PrivateKey | None = None,
-        clock: Clock | None = None,
-        draw: Callable[[int], bytes] = os.urandom,
+        self, key: Ed25519PrivateKey | None = None, clock: Clock | None = None, draw: Draw = os.urandom
     ) -> None:
-        """`draw`: where the keys of what is ordered come from, so many random bytes a call."""
-        self._draw = draw
         self.key = key or Ed25519PrivateKey.generate()
         self.public = self.key.public_key().public_bytes_raw()
         self.person = fingerprint(self.public)
         self.curve = zmq.curve_keypair()
-        self._clock = clock or SystemClock()
+        self._clock, self._draw = clock or SystemClock(), draw
         self._line: Line | None = None
         self.seq = 0
         self.welcome: Welcome | None = None
@@ -139,7 +135,7 @@ class Client:
         self.refused: dict[int, events.Refused] = {}
         self.receipts: dict[int, Receipt] = {}  # by the number `place_order` or `enrol` gave
         self._keyframes: dict[tuple[int, int], View] = {}
-        self._key_entry = b""
+        self._key_leaves: dict[int, bytes] = {}  # of enrolments under way, by the number they were sent under
         self._again: list[Order] = []  # refused because the chain moved; to be signed again
 
     # --- coming in --------------------------------------------------------------------------------------------------
@@ -162,10 +158,10 @@ class Client:
         self.say_hello(NativeLine(endpoint, server_key, self.curve), token=token)
 
     def say_hello(self, line: Line, *, token: str = "", resume: bytes = b"") -> None:
-        """Say hello on a fresh line; the line before is closed."""
+        """Say hello on a fresh line; the line before is closed. Numbers grow on: no two sessions share one."""
         if self._line is not None:
             self._line.close()
-        self._line, self.seq, self.bye = line, 0, None
+        self._line, self.bye = line, None
         self._keyframes.clear()
         self._send(make_hello(self.key, token=token, resume=resume))
 
@@ -262,8 +258,10 @@ class Client:
 
     def enrol(self) -> int:
         """Put one's signing key on record; `kid` is set when it is."""
-        self._key_entry = key_entry(self.key, int(self._clock.unix_s() * 1000), self.tick)
-        return self.ask(commands.Enrol, self._key_entry)
+        entry = key_entry(self.key, int(self._clock.unix_s() * 1000), self.tick)
+        seq = self.ask(commands.Enrol, entry)
+        self._key_leaves[seq] = leaf_hash(entry)
+        return seq
 
     def place_order(self, bed: int, content: bytes) -> int:
         """Sign and send an order (FHIR JSON) for a bed; its number. It is signed again when the patient's chain moved.
@@ -364,8 +362,9 @@ class Client:
             case events.BedChain(bed=bed):
                 self.chains[bed] = message
             case events.Enrolled(seq=seq, index=index, proof=proof):
-                if proof:
-                    self.receipts[seq] = self._receipt(index, leaf_hash(self._key_entry), proof)
+                leaf = self._key_leaves.pop(seq, b"")
+                if proof and leaf:
+                    self.receipts[seq] = self._receipt(index, leaf, proof)
                 self.kid = index
             case events.OrderState(seq=seq, state="recorded", index=index, proof=proof) if seq in self.orders:
                 order = self.orders.pop(seq)
@@ -374,6 +373,7 @@ class Client:
                 self.orders.pop(seq, None)
             case events.Refused(seq=seq, code=code):
                 self.refused[seq] = message
+                self._key_leaves.pop(seq, None)
                 refused = self.orders.pop(seq, None)
                 if refused is not None and code == "chain-moved" and refused.tries < ORDER_TRIES_MAX:
                     self._again.append(refused._replace(again_s=self._clock.monotonic_s() + ORDER_AGAIN_S))

@@ -188,6 +188,7 @@ class House:
     def crash_and_restart(self) -> None:
         """The shard's memory is gone; what it wrote is there."""
         self.shard.journal.close()
+        self.shard.recorder.link.close()
         self.shard = self._build()
 
     def close(self) -> None:

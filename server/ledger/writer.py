@@ -85,6 +85,13 @@ class Writer:
         """What the patient's next entry must carry: (patient_seq, prev)."""
         return self._store.chain(patient)
 
+    def entry(self, index: int) -> bytes:
+        """The bytes of a signed entry as they are on disk. Raises LookupError if there is none."""
+        found = self._store.entries(index, index + 1) if 0 <= index < self.signed_size else []
+        if not found:
+            raise LookupError(f"entry {index} was asked for, {self.signed_size} are signed")
+        return found[0]
+
     def kid(self, actor: bytes) -> int:
         """Log index of the newest key entry of this fingerprint, -1 if there is none."""
         return self._kids.get(actor, -1)

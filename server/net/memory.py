@@ -121,17 +121,15 @@ class MemoryWire(Hub):
             if isinstance(sender, MemoryEdge):
                 self._heard_edge(sender.route, data)
             elif len(data) <= self.limits.frame_bytes_max:
-                self._natives.heard(sender.route, sender.user_id, data)
+                self._heard_native(sender.route, sender.user_id, data)
             else:
                 sender.close()  # as libzmq ends a connection over its MAXMSGSIZE
         return self._take()
 
-    def shared(self, frame: bytes) -> bytes:
-        """See `net.natives.Ways`."""
+    def _shared(self, frame: bytes) -> bytes:
         return frame
 
-    def send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
-        """See `net.natives.Ways`."""
+    def _send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
         client = self._clients[route]
         if not client.open:
             del self._clients[route]

@@ -121,7 +121,7 @@ export class Deeds {
 
   /** The tick one sees, 0 before there is one. */
   private seen(): number {
-    return this.parts.timeline().shownTick;
+    return this.parts.timeline().newest()?.tick ?? 0;
   }
 
   private lookAtBed(row: number): void {
