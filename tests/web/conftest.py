@@ -44,9 +44,9 @@ def free_port() -> int:
 
 
 class House:
-    """`asclepion serve`, and the links it printed, by role."""
+    """`asclepion serve` with `more` words, and the links it printed, by role."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *more: str) -> None:
         self.data = data
         self.edge, self.admin, native = free_port(), free_port(), free_port()
         ports = [
@@ -57,7 +57,7 @@ class House:
             "--native",
             f"tcp://127.0.0.1:{native}",
         ]
-        words = [sys.executable, "-m", "server", "serve", "--data", str(data), *ports, "--demo-bots", "0"]
+        words = [sys.executable, "-m", "server", "serve", "--data", str(data), *ports, "--demo-bots", "0", *more]
         self.process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.said = ""
         self.links: dict[str, str] = {}
@@ -174,19 +174,26 @@ class Visitor:
         self.until("s.room === 'ward' && s.people.some((person) => person.shown)")
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One server for the stories of a file."""
+@contextlib.contextmanager
+def running(data: Path, *more: str) -> Iterator[House]:
+    """A server until the end of the block; skips where the client is not built."""
     try:
         client_folder()
     except ClientError as error:
         pytest.skip(str(error))
-    house = House(tmp_path_factory.mktemp("house") / "data")
+    house = House(data, *more)
     try:
         house.start()
         yield house
     finally:
         house.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One server for the stories of a file."""
+    with running(tmp_path_factory.mktemp("house") / "data") as house:
+        yield house
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,10 @@
 
 import type { Sample } from "./interpolate";
 import { POINTING, RAISED, SPEAKING, type Pose, yawToWire } from "../net/pose";
-import { lookRotation, packRotation } from "../net/rotation";
+import { lookRotation, packRotation, type Quaternion } from "../net/rotation";
 
 export const EYES_MM = 1_650;
+const AIM_MM = 6_000; // so far ahead the ray of a pointing hand meets the look
 
 /** What one does. */
 export interface Doing {
@@ -37,13 +38,22 @@ function handAt(side: -1 | 1, doing: Doing): Triple {
   return turned([side * 255, -780, -60 + swing], yaw);
 }
 
+/** The way a pointing hand points: to what the eyes look at. */
+function aim(doing: Doing): Quaternion {
+  const { yaw, pitch } = doing;
+  const from = handAt(1, doing);
+  const to = turned([0, AIM_MM * Math.sin(pitch), -AIM_MM * Math.cos(pitch)], yaw);
+  const [dx, dy, dz] = [to[0] - from[0], to[1] - from[1], to[2] - from[2]];
+  return lookRotation(Math.atan2(-dx, -dz), Math.atan2(dy, Math.hypot(dx, dz)));
+}
+
 /** The pose to send. */
 export function poseOf(doing: Doing, seq: number): Pose {
   const look = lookRotation(doing.yaw, doing.pitch);
   const level = packRotation(lookRotation(doing.yaw, 0));
   const hanging = packRotation(lookRotation(doing.yaw, -1.2));
   const rotation = (side: 0 | 1): number => {
-    if (side === 1 && doing.pointing) return packRotation(look);
+    if (side === 1 && doing.pointing) return packRotation(aim(doing));
     return doing.holds[side] ? level : hanging;
   };
   return {
@@ -64,5 +74,5 @@ export function poseOf(doing: Doing, seq: number): Pose {
 /** One's own avatar as drawn: the server's sample, at the predicted place, with the newest look and hands. */
 export function ownSample(sample: Sample, place: readonly [number, number], doing: Doing): Sample {
   const look = lookRotation(doing.yaw, doing.pitch);
-  return { ...sample, head: [place[0], sample.head[1], place[1]], headRot: look, yaw: doing.yaw, left: handAt(-1, doing), right: handAt(1, doing), rightRot: doing.pointing ? look : lookRotation(doing.yaw, 0) };
+  return { ...sample, head: [place[0], sample.head[1], place[1]], headRot: look, yaw: doing.yaw, left: handAt(-1, doing), right: handAt(1, doing), rightRot: doing.pointing ? aim(doing) : lookRotation(doing.yaw, 0) };
 }
