@@ -98,9 +98,7 @@ def _need_rate(t: Tables, who: Resident) -> None:
 
 
 def _tell(t: Tables, who: Resident, event: Pointed | Touched) -> None:
-    heroes.tell_those_near(t, who, event)
     other = t.resident_at(event.target) if event.what == "person" else None
+    heroes.tell_those_near(t, who, event, -1 if other is None else other.slot)
     if other is not None:
         heroes.bond(t, who, other)
-        if t.in_hall[who.room]:
-            t.tell(other.client, event)

@@ -51,12 +51,18 @@ def bond(t: Tables, one: Resident, other: Resident) -> None:
         del t.bonds[next(iter(t.bonds))]
 
 
-def tell_those_near(t: Tables, who: Resident, event: object) -> None:
-    """Note an event for those who see somebody in full: the room, or in a hall those in the cells around."""
+def tell_those_near(t: Tables, who: Resident, event: object, also: int = -1) -> None:
+    """Note an event for those who see somebody in full: the room, or in a hall those in the cells around.
+
+    `also` is the slot of one in the same room who is told in any case, -1 for nobody; everybody is told once.
+    """
     if not t.in_hall[who.room] or t.hero_until[who.slot] > t.tick:
         return t.tell_room(who.room, event)
     near = neighbours(t.grids[who.room], int(t.avatars.cell[who.slot]))
-    for slot in np.flatnonzero((t.avatars.room == who.room) & t.avatars.alive & np.isin(t.avatars.cell, near)):
+    told = np.isin(t.avatars.cell, near)
+    if also >= 0:
+        told[also] = True
+    for slot in np.flatnonzero((t.avatars.room == who.room) & t.avatars.alive & told):
         t.tell(t.client_at[int(slot)], event)
 
 

@@ -8,8 +8,10 @@ from world_story import ALL, STAFF, Stage, pose, refusals
 
 from server.config import Limits
 from server.sim.grid import cell_at, neighbours
-from server.sim.poses import RAISED, SPEAKING
-from server.world.commands import Go, Grab, Leave, Offer, Teleport
+from server.sim.poses import POINTING, RAISED, SPEAKING
+from server.sim.rotation import pack_rotation
+from server.world.commands import Go, Grab, Leave, Offer, Point, Teleport
+from server.world.events import Pointed
 from server.world.scene import Door, Room, Spawn, ThingSpec
 from server.world.world import World
 
@@ -141,3 +143,20 @@ def test_a_hall_is_the_same_after_a_dump(stage):
     assert again.digest() == stage.world.digest()
     assert again.heroes_of(1) == stage.world.heroes_of(1) != ()
     np.testing.assert_array_equal(again.heroes(HALL), stage.world.heroes(HALL))
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_who_is_pointed_at_in_a_hall_is_told_once_near_or_far(stage, far):
+    for client in (2, 3):
+        stage.join(client, "student")
+    if far:
+        for _ in range(3):
+            stage.ask(3, Teleport, stage.place(3)[0] + 6_000, 0)
+            stage.wait(30)
+    right = (200, -500, 0)
+    row = pose(stage.world.tick, flags=POINTING, right_mm=right, right_rot=pack_rotation([0, -(0.5**0.5), 0, 0.5**0.5]))
+    stage.step(rows={2: row})
+    events = stage.ask(2, Point, 1)
+    told = [event.audience.index for event in events if isinstance(event.body, Pointed)]
+    assert sorted(told) == [2, 3]
+    assert {e.body.what for e in events if isinstance(e.body, Pointed)} == {"person"}
