@@ -35,6 +35,8 @@ class Limits:
     bytes_per_s: Doc[int, "per peer, sustained; burst is twice that"] = 64_000
     messages_per_s: Doc[int, "per peer, sustained; burst is twice that"] = 120
     inbound_queue_max: Doc[int, "frames waiting per peer"] = 64
+    frames_per_tick_max: Doc[int, "frames of native clients read in one tick; the others wait"] = 16_384
+    messages_per_tick_max: Doc[int, "frames of all clients that are no poses, read in one tick; the others wait"] = 2048
     outbound_bytes_max: Doc[int, "control frames waiting per peer, bytes; over it the peer is let go"] = 262_144
     hello_timeout_s: Doc[float, "seconds a fresh WebSocket has to say hello"] = 5.0
     hellos_per_tick: Doc[int, "hellos looked at in one tick; the others wait"] = 20

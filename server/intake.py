@@ -35,8 +35,6 @@ from server.world.commands import (
 from server.world.events import Enrolled, Redeemed, Refused
 from server.world.world import World
 
-RECEIVE_MAX = 50_000  # frames in one tick, of all peers together
-
 
 class Intake:
     """The way in of one shard."""
@@ -86,7 +84,7 @@ class Intake:
         while self._hellos and self._hellos_left:
             self._inbound(self._hellos.popleft())
         self._sessions.begin()
-        for item in self.wire.receive(RECEIVE_MAX):
+        for item in self.wire.receive(self.limits.messages_per_tick_max):
             match item:
                 case Inbound():
                     self._inbound(item)

@@ -25,6 +25,7 @@ MODULES: tuple[str, ...] = (  # callees first: who calls them finds them compile
     "server.sim.physiology.waves",
     "server.net.uplink",
     "server.net.gate",
+    "server.net.zmq_calls",
 )
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from server.config import Limits
 from server.journal import (
+    PULSE_BYTES,
     Checkpoint,
     Header,
     JournalError,
@@ -32,7 +33,7 @@ class Recovered(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """The first tick whose digest is not the recorded one."""
+    """The first tick before which digest or pulse is not the recorded one."""
 
     tick: int
     recorded: bytes
@@ -67,8 +68,8 @@ def play(world: World, records: Iterator[Record]) -> Iterator[Difference | None]
             continue
         if record.tick > world.tick:
             raise JournalError(f"the journal jumps from tick {world.tick} to {record.tick}")
-        digest = world.digest()
-        yield Difference(record.tick, record.digest, digest) if record.digest and digest != record.digest else None
+        proof = world.pulse() if len(record.proof) == PULSE_BYTES else world.digest()
+        yield Difference(record.tick, record.proof, proof) if record.proof and proof != record.proof else None
         world.step(record.commands, record.poses)
 
 

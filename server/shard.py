@@ -39,8 +39,6 @@ from server.world.events import (
 )
 from server.world.world import World
 
-RECEIVE_MAX = 50_000  # frames in one tick, of all peers together
-
 
 class Shard:
     """One authoritative world and everybody connected to it. Built from parts that are made elsewhere."""
@@ -85,7 +83,7 @@ class Shard:
         marks = [clock()]
         commands, poses = self.intake.drain(now_s, unix_s)
         marks.append(clock())
-        self.journal.append(self.world.tick, self.world.digest(), commands, poses)
+        self.journal.append(self.world.tick, self.journal.proof(self.world), commands, poses)
         marks.append(clock())
         events = self.world.step(commands, poses)
         marks.append(clock())

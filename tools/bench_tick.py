@@ -57,7 +57,7 @@ class Bench:
 
     def journalled(self) -> None:
         """The digest and the record of a tick."""
-        self.journal.append(self.world.tick, self.world.digest(), [], self.batch())
+        self.journal.append(self.world.tick, self.journal.proof(self.world), [], self.batch())
 
     def step(self) -> None:
         """One step of the world."""

@@ -105,6 +105,10 @@ class House:
         """Processor seconds of each process so far, user and system, all threads."""
         return {part: _cpu_s(process) for part, process in self._processes.items()}
 
+    def pids(self) -> dict[str, int]:
+        """Process id of each part."""
+        return {part: process.pid for part, process in self._processes.items()}
+
     def stop(self) -> None:
         """End the processes, the shard before the ledger; raises HouseError if one does not end cleanly."""
         bad = []

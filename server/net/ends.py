@@ -1,4 +1,4 @@
-"""What the hub remembers of each end: native peers, edges, and the keys of views that edges show.
+"""What the hub remembers of each end: edges, and the keys of views that edges show.
 
 Owns the rows of those tables; `net.hub` alone changes them.
 """
@@ -18,19 +18,6 @@ class Sent(Enum):
     OK = "ok"
     FULL = "full"
     LOST = "lost"
-
-
-@dataclass(slots=True, eq=False)
-class Native:
-    """A native peer: its queue, and this tick's snapshot (whatever the way out takes)."""
-
-    peer: Peer
-    user_id: str
-    verified: bool = False
-    closing: bool = False
-    frames: list[bytes] = field(default_factory=list)
-    queued_bytes: int = 0
-    snapshot: object = None
 
 
 @dataclass(slots=True, eq=False)

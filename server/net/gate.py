@@ -4,6 +4,9 @@ Owns which row belongs to which verified peer, and how many poses of one peer ar
 a pose. Whatever does not get through here goes the way of all other frames.
 """
 
+from collections import deque
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -11,9 +14,20 @@ from numba import njit
 from server.net.uplink import POSE_BYTES, Poses, RawPoses, Rows, is_pose, joined, poses_of
 
 NO_ROW = -1
+MUTED = -2  # in place of a row: nothing is heard of this connection any more
+MUTED_MAX = 4096
+USER_BYTES = 40  # a CURVE key in z85
 CONN_BYTES = 4
 ROUTE_BYTES = 5  # a zero, and a number that libzmq counts up
 Keys = npt.NDArray[np.int64]
+
+
+class Known(NamedTuple):
+    """Connections by key, and by row the key (CURVE) that each has proved."""
+
+    keys: Keys  # (k,) ascending
+    rows: Rows  # (k,) or MUTED
+    users: npt.NDArray[np.uint8]  # (rows, USER_BYTES) z85, zeros if none
 
 
 def key_of(route: bytes) -> int:
@@ -48,6 +62,28 @@ def sift(rows: Rows, heard: Rows, burst: int, kept: Rows) -> int:
     return count
 
 
+class Burst:
+    """How many frames that are no poses each peer may send in one receive; what is over is counted."""
+
+    def __init__(self, most: int, counters: dict[str, int]) -> None:
+        self._most, self._counters = most, counters
+        self._heard: dict[object, int] = {}
+
+    def begin(self) -> None:
+        """A receive begins."""
+        self._heard.clear()
+
+    def within(self, peer: object) -> bool:
+        """Whether the peer may be heard once more in this receive."""
+        self._counters["frames_received"] += 1
+        heard = self._heard.get(peer, 0)
+        if heard >= self._most:
+            self._counters["burst_frames"] += 1
+            return False
+        self._heard[peer] = heard + 1
+        return True
+
+
 class PoseGate:
     """The rows of verified peers, by a 64-bit key of the connection; and the poses of one receive."""
 
@@ -59,13 +95,25 @@ class PoseGate:
         self._parts: list[Poses] = []
         self._single: list[tuple[int, bytes]] = []
         self._table: tuple[Keys, Rows] | None = None
+        self._users = np.zeros((0, USER_BYTES), np.uint8)
+        self._muted: deque[int] = deque()
 
-    def let(self, key: int, row: int) -> None:
-        """From now on the poses of this connection are gathered for `row`."""
+    def let(self, key: int, row: int, user_id: str = "") -> None:
+        """From now on the poses of this connection, which proved the key `user_id`, are gathered for `row`."""
         self._rows[key] = row
         self._table = None
         if row >= len(self.heard):
             self.heard = np.concatenate([self.heard, np.zeros(row + 1, np.int64)])
+            self._users = np.concatenate([self._users, np.zeros((row + 1, USER_BYTES), np.uint8)])
+        self._users[row] = np.frombuffer(user_id.encode()[:USER_BYTES].ljust(USER_BYTES, b"\0"), np.uint8)
+
+    def mute(self, key: int) -> None:
+        """Nothing more is heard of this connection: the newest of these are passed over without a look."""
+        self._rows[key] = MUTED
+        self._muted.append(key)
+        if len(self._muted) > MUTED_MAX and self._rows.get(self._muted[0]) == MUTED:
+            del self._rows[self._muted.popleft()]
+        self._table = None
 
     def forget(self, key: int) -> None:
         """The connection is no more, or not heard any more."""
@@ -73,16 +121,21 @@ class PoseGate:
             self._table = None
 
     @property
-    def table(self) -> tuple[Keys, Rows]:
-        """All keys ascending, and the row of each."""
+    def known(self) -> Known:
+        """All connections that were let in or muted."""
         if self._table is None:
-            keys = np.array(sorted(self._rows), np.int64)
-            self._table = keys, np.array([self._rows[int(key)] for key in keys], np.int64)
-        return self._table
+            keys = np.fromiter(self._rows.keys(), np.int64, len(self._rows))
+            order = np.argsort(keys)
+            self._table = keys[order], np.fromiter(self._rows.values(), np.int64, len(self._rows))[order]
+        return Known(*self._table, self._users)
+
+    def muted(self, key: int) -> bool:
+        """Whether nothing is heard of this connection any more."""
+        return self._rows.get(key) == MUTED
 
     def rows_of(self, keys: Keys) -> Rows:
-        """The row of each key, NO_ROW for those that are not known."""
-        known, rows = self.table
+        """The row of each key, below 0 for those whose poses are not gathered."""
+        known, rows, _ = self.known
         if not len(known):
             return np.full(len(keys), NO_ROW, np.int64)
         at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
@@ -91,7 +144,7 @@ class PoseGate:
 
     def let_in(self, key: int, frame: bytes) -> bool:
         """Take a single frame if it is a pose of a known connection; False if it has to go the other way."""
-        if not is_pose(frame) or (row := self._rows.get(key, NO_ROW)) == NO_ROW:
+        if not is_pose(frame) or (row := self._rows.get(key, NO_ROW)) < 0:
             return False
         if self.heard[row] < self._burst:
             self.heard[row] += 1
@@ -118,7 +171,7 @@ class PoseGate:
         numbers = np.frombuffer(conns, "<u4").astype(np.int64)
         raw = np.frombuffer(poses, np.uint8).reshape(-1, POSE_BYTES)
         rows = self.rows_of(base + numbers)
-        known = rows != NO_ROW
+        known = rows >= 0
         self.add(rows[known], raw[known])
         return [(int(numbers[index]), raw[index].tobytes()) for index in np.flatnonzero(~known)]
 

@@ -1,10 +1,8 @@
 """Who is connected and what is queued for whom: the part of the wire that needs no socket.
 
-Owns the tables of native peers and edges, their bounded outboxes, view membership and room-epoch keys. `net.transport`
-(sockets) and `net.memory` (tests) add the ways in and out. Never parses a client frame, never blocks, reads no clock.
-
-Ways out are tried once per flush: a full pipe costs a native peer its snapshot and wave blocks, never a control frame;
-who lets control frames pile up beyond `outbound_bytes_max` is let go.
+Owns the table of edges, their bounded outboxes, view membership and room-epoch keys; native peers are `net.natives`.
+`net.transport` (sockets) and `net.memory` (tests) add the ways in and out. Never parses a client frame, never blocks,
+reads no clock. Ways out are tried once per flush.
 """
 
 from abc import ABC, abstractmethod
@@ -13,12 +11,12 @@ from collections.abc import Sequence
 
 from server.config import Limits
 from server.net import link
-from server.net.ends import Edge, Native, Sent, ViewSeal
-from server.net.gate import NO_ROW, PoseGate, key_of
+from server.net.ends import Edge, Sent, ViewSeal
+from server.net.gate import NO_ROW, Burst, PoseGate
 from server.net.messages import encoder
+from server.net.natives import Natives
 from server.net.protocol import PROTOCOL_HASH
 from server.net.seal import new_key, seal, topic
-from server.net.session import FIRST_MESSAGE_BYTE
 from server.net.uplink import NO_POSES, Poses
 from server.net.wire import Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer, Received
 
@@ -39,30 +37,32 @@ class Hub(ABC):
         self.counters: dict[str, int] = dict.fromkeys(COUNTED, 0)
         self.limits = limits
         self._tick_hz = tick_hz
-        self._natives: dict[bytes, Native] = {}
-        self._strangers = 0
         self._edges: dict[bytes, Edge] = {}
         self._views: dict[int, ViewSeal] = {}
         self._view_of: dict[Peer, int] = {}
         self._publications: list[tuple[int, int, bytes]] = []
-        self._due: dict[Native, None] = {}
         self._ended: OrderedDict[Peer, None] = OrderedDict()
         self._refused_edges: dict[bytes, str] = {}
         self._events: deque[Received] = deque()
-        self._burst: dict[Peer, int] = {}
+        self._burst = Burst(limits.inbound_queue_max, self.counters)
         self._gate = PoseGate(limits.inbound_queue_max)
+        self._natives = Natives(limits, self.counters, self._gate, self._burst, self._events, self)
         self._poses = NO_POSES
         self._edges_ever = 0
 
     # --- the ways out, given by the wire ----------------------------------------------------------------------------
 
     @abstractmethod
-    def _shared(self, frame: bytes) -> object:
-        """A frame made ready to be handed to many peers."""
+    def shared(self, frame: bytes) -> object:
+        """See `net.natives.Ways`."""
 
     @abstractmethod
-    def _send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
-        """Send one message of the snapshot (unless None) and the frames; all or nothing."""
+    def send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
+        """See `net.natives.Ways`."""
+
+    def send_alike(self, routes: Sequence[bytes], snapshot: object) -> Sequence[Sent]:
+        """See `net.natives.Ways`."""
+        return [self.send_native(route, snapshot, ()) for route in routes]
 
     @abstractmethod
     def _send_edge(self, route: bytes, data: bytes) -> Sent:
@@ -73,40 +73,6 @@ class Hub(ABC):
         """Publish a sealed view."""
 
     # --- what comes in ----------------------------------------------------------------------------------------------
-
-    def _heard_native(self, route: bytes, user_id: str, frame: bytes) -> None:
-        """A frame of a native peer. The first one makes the peer known; its CURVE key must stay the same."""
-        native = self._natives.get(route) or self._new_native(route, user_id)
-        if native is None:
-            return
-        if native.user_id != user_id:
-            self.counters["identity_changed"] += 1
-            self._drop_native(native, "identity")
-            return
-        if not self._gate.let_in(key_of(native.peer.route), frame) and self._within_burst(native.peer):
-            self._events.append(Inbound(native.peer, frame, user_id))
-
-    def _new_native(self, route: bytes, user_id: str) -> Native | None:
-        peer = Peer("native", route)
-        if peer in self._ended:
-            self.counters["late_frames"] += 1
-            return None
-        if self._strangers >= self.limits.unverified_peers_max:
-            self.counters["strangers_dropped"] += 1
-            return None
-        native = self._natives[route] = Native(peer, user_id)
-        self._strangers += 1
-        return native
-
-    def _within_burst(self, peer: Peer) -> bool:
-        """Whether the peer may be heard once more in this receive."""
-        self.counters["frames_received"] += 1
-        heard = self._burst.get(peer, 0)
-        if heard >= self.limits.inbound_queue_max:
-            self.counters["burst_frames"] += 1
-            return False
-        self._burst[peer] = heard + 1
-        return True
 
     def _heard_edge(self, route: bytes, data: bytes) -> None:
         """A link message. An edge must say hello first; one that cannot be decoded is ignored and counted."""
@@ -163,7 +129,7 @@ class Hub(ABC):
             return
         if peer in self._ended:
             self.counters["late_frames"] += 1
-        elif self._within_burst(peer):
+        elif self._burst.within(peer):
             edge.conns[conn] = None
             self._events.append(Inbound(peer, frame, ""))
 
@@ -176,17 +142,6 @@ class Hub(ABC):
         self.leave_view(peer)
 
     # --- who is let go ----------------------------------------------------------------------------------------------
-
-    def _drop_native(self, native: Native, reason: str) -> None:
-        self._forget_native(native)
-        self._events.append(Gone(native.peer, reason))
-
-    def _forget_native(self, native: Native) -> None:
-        self._due.pop(native, None)
-        self._gate.forget(key_of(native.peer.route))
-        if self._natives.pop(native.peer.route, None) is not None and not native.verified:
-            self._strangers -= 1
-        self._remember_end(native.peer)
 
     def _remember_end(self, peer: Peer) -> None:
         self._ended[peer] = None
@@ -206,15 +161,12 @@ class Hub(ABC):
 
     def verified(self, peer: Peer, row: int = NO_ROW) -> None:
         """See AnyWire."""
-        native, edge = self._natives.get(peer.route), self._edges.get(peer.route)
-        if native is not None and not native.verified:
-            native.verified = True
-            self._strangers -= 1
-        if row != NO_ROW:
-            if native is not None:
-                self._gate.let(key_of(peer.route), row)
-            elif edge is not None and peer.conn in edge.conns:
-                self._gate.let(edge.number << 32 | peer.conn, row)
+        if peer.kind == "native":
+            self._natives.verified(peer, row)
+            return
+        edge = self._edges.get(peer.route)
+        if edge is not None and peer.conn in edge.conns and row != NO_ROW:
+            self._gate.let(edge.number << 32 | peer.conn, row)
 
     def post(self, peers: Sequence[Peer], frame: bytes) -> None:
         """See AnyWire."""
@@ -222,29 +174,16 @@ class Hub(ABC):
         for peer in peers:
             if peer.kind == "edge":
                 by_edge.setdefault(peer.route, []).append(peer.conn)
-            elif (native := self._natives.get(peer.route)) is not None:
-                self._queue(native, frame)
+            else:
+                self._natives.queue(peer, frame)
         for route, conns in by_edge.items():
             if route in self._edges:
                 self._edges[route].rows.append((conns, frame))
 
-    def _queue(self, native: Native, frame: bytes) -> None:
-        native.frames.append(frame)
-        native.queued_bytes += len(frame)
-        self._due[native] = None
-        if native.queued_bytes > self.limits.outbound_bytes_max:
-            self.counters["too_slow"] += 1
-            self._drop_native(native, "too-slow")
-
     def view(self, view: int, room: int, tick: int, frame: bytes, natives: Sequence[Peer]) -> None:
         """See AnyWire."""
         if natives:
-            shared = self._shared(frame)
-            for peer in natives:
-                native = self._natives.get(peer.route)
-                if native is not None:
-                    native.snapshot = shared
-                    self._due[native] = None
+            self._natives.show(frame, natives)
         if view in self._views:
             self._publications.append((view, tick, frame))
 
@@ -273,11 +212,7 @@ class Hub(ABC):
     def close(self, peer: Peer, code: str) -> None:
         """See AnyWire."""
         if peer.kind == "native":
-            native = self._natives.get(peer.route)
-            if native is not None:
-                native.closing = True
-                self._gate.forget(key_of(peer.route))
-                self._due[native] = None
+            self._natives.close(peer)
             return
         edge = self._edges.get(peer.route)
         self.leave_view(peer)
@@ -303,9 +238,7 @@ class Hub(ABC):
         """See AnyWire. Keys go before what they open, a Bye before its Close."""
         for view, seen in list(self._views.items()):
             self._settle_view(view, seen)
-        due, self._due = self._due, {}
-        for native in due:
-            self._flush_native(native)
+        self._natives.flush()
         for edge in list(self._edges.values()):
             self._flush_edge(edge)
         for route, code in self._refused_edges.items():
@@ -334,30 +267,6 @@ class Hub(ABC):
         if not seen.members:
             del self._views[view]
 
-    def _flush_native(self, native: Native) -> None:
-        snapshot, native.snapshot = native.snapshot, None
-        outcome = Sent.OK
-        if snapshot is not None or native.frames:
-            outcome = self._send_native(native.peer.route, snapshot, native.frames)
-        if outcome is Sent.OK:
-            self.counters["messages_sent"] += 1
-            native.frames, native.queued_bytes = [], 0
-        elif outcome is Sent.FULL:
-            self._thin_out(native, snapshot is not None)
-        if native.closing:
-            self._forget_native(native)
-        elif outcome is Sent.LOST:
-            self._drop_native(native, "lost")
-
-    def _thin_out(self, native: Native, snapshot: bool) -> None:
-        """The pipe is full: the snapshot and wave blocks are skipped, control frames wait."""
-        kept = [frame for frame in native.frames if frame[0] >= FIRST_MESSAGE_BYTE]
-        self.counters["snapshots_skipped"] += snapshot
-        self.counters["waves_skipped"] += len(native.frames) - len(kept)
-        native.frames, native.queued_bytes = kept, sum(map(len, kept))
-        if kept:
-            self._due[native] = None
-
     def _flush_edge(self, edge: Edge) -> None:
         ready: list[link.ToEdge] = []
         if edge.rows:
@@ -382,7 +291,7 @@ class Hub(ABC):
         """All that was heard."""
         taken = list(self._events)
         self._events.clear()
-        self._burst.clear()
+        self._burst.begin()
         self._poses = self._gate.take()
         self.counters["frames_received"] += len(self._poses.rows) + self._gate.dropped
         self.counters["burst_frames"] += self._gate.dropped

@@ -121,15 +121,17 @@ class MemoryWire(Hub):
             if isinstance(sender, MemoryEdge):
                 self._heard_edge(sender.route, data)
             elif len(data) <= self.limits.frame_bytes_max:
-                self._heard_native(sender.route, sender.user_id, data)
+                self._natives.heard(sender.route, sender.user_id, data)
             else:
                 sender.close()  # as libzmq ends a connection over its MAXMSGSIZE
         return self._take()
 
-    def _shared(self, frame: bytes) -> bytes:
+    def shared(self, frame: bytes) -> bytes:
+        """See `net.natives.Ways`."""
         return frame
 
-    def _send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
+    def send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
+        """See `net.natives.Ways`."""
         client = self._clients[route]
         if not client.open:
             del self._clients[route]

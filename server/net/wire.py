@@ -64,7 +64,7 @@ class AnyWire(Protocol):
     counters: dict[str, int]  # drops and skips by reason, ever growing
 
     def receive(self, limit: int) -> list[Received]:
-        """Up to `limit` messages that wait, in arrival order. Never blocks."""
+        """About `limit` messages that wait, in arrival order, and poses besides; the others wait on. Never blocks."""
         ...
 
     def poses(self) -> Poses:

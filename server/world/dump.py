@@ -5,6 +5,7 @@ loaded with the same rooms it was dumped with, or not at all.
 """
 
 import hashlib
+import zlib
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -115,6 +116,14 @@ def digest(t: Tables) -> bytes:
     total.update(_encoder.encode(_large(t)))
     total.update(t.bedside.digest())
     return total.digest()
+
+
+def pulse(t: Tables) -> bytes:
+    """4 bytes over the tick and the avatars: cheap enough for every tick, between two digests."""
+    total = zlib.crc32(t.tick.to_bytes(8, "little"))
+    for column in t.avatars:
+        total = zlib.crc32(np.ascontiguousarray(column[: t.slots_used]).data, total)
+    return total.to_bytes(4, "little")
 
 
 def dump(t: Tables) -> bytes:

@@ -196,7 +196,7 @@ def test_keys_are_found_or_not(known: list[int], wanted: list[int]) -> None:
         gate.let(key, row)
     expected = [known.index(key) if key in known else NO_ROW for key in wanted]
     assert gate.rows_of(np.array(wanted, np.int64)).tolist() == expected
-    keys, rows = gate.table
+    keys, rows, _ = gate.known
     assert [int(rows[at]) if (at := find(keys, key)) >= 0 else NO_ROW for key in wanted] == expected
 
 

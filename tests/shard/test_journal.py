@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from server import journal as journals
 from server.config import Config
 from server.journal import Checkpoint, Journal, JournalError, read_checkpoint, read_segment, write_checkpoint
-from server.replay import recover
+from server.replay import load, play, recover
 from server.shard import header_of
 from server.sim.poses import NO_POSES, POSE, PoseBatch
 from server.world.commands import Command, Join, Say
@@ -38,7 +38,7 @@ def write(folder, ticks: int) -> tuple[World, bytes]:
     for n in range(ticks):
         commands = [join] if n == 0 else [Command(1, n, Say(n, f"line {n}"))] if n % 40 == 0 else []
         batch = poses(1, 300) if n else NO_POSES
-        journal.append(world.tick, world.digest(), commands, batch)
+        journal.append(world.tick, journal.proof(world), commands, batch)
         world.step(commands, batch)
     journal.close()
     return world, world.digest()
@@ -58,6 +58,50 @@ def test_what_was_appended_comes_back(written):
     assert [record.tick for record in found] == list(range(60))
     assert isinstance(found[0].commands[0].body, Join)
     assert found[5].poses.rows["wish_mm_s"].tolist() == [[300, 0]]
+
+
+def test_every_segment_begins_with_a_digest_and_has_one_every_second(tmp_path):
+    world = fresh_world()
+    journal = Journal(tmp_path, header_of(world, CONFIG))
+    for n in range(70):
+        if n == 45:
+            journal.rotate(header_of(world, CONFIG))
+        journal.append(world.tick, journal.proof(world), [], NO_POSES)
+        world.step([], NO_POSES)
+    journal.close()
+    records = [record for path in journals.segments(tmp_path) for record in read_segment(path)[1]]
+    assert [r.tick for r in records if len(r.proof) == 16] == [0, 30, 45, 60]
+    assert {len(r.proof) for r in records} == {16, journals.PULSE_BYTES}
+
+
+def first_difference(folder, spoil):
+    """Replay a folder's only segment; `spoil` is called with the world once, before it steps from tick 32."""
+    point = read_checkpoint(journals.checkpoints(folder)[0])
+    header, records = read_segment(journals.segments(folder)[0])
+    world = load(header, point)
+    for difference in play(world, records):
+        if difference is not None:
+            return difference.tick
+        if world.tick == 32:
+            spoil(world)
+    return None
+
+
+def test_a_difference_of_an_avatar_is_found_at_its_tick_and_any_other_within_a_second(written):
+    assert first_difference(written[0], lambda world: None) is None
+
+    def move(world):
+        world.avatars.head_mm[0, 0] += 1
+
+    assert first_difference(written[0], move) == 33
+    written_on = write_longer(written[0].parent / "longer")
+    assert first_difference(written_on, lambda world: world._t.bans.update({b"x": "y"})) == 60
+
+
+def write_longer(folder):
+    folder.mkdir()
+    write(folder, 65)
+    return folder
 
 
 def test_recovery_makes_the_same_world(written):
@@ -105,7 +149,7 @@ def test_a_rotated_journal_is_recovered_across_its_segments(tmp_path):
     for n in range(30):
         if n == 15:
             journal.rotate(header_of(world, CONFIG))
-        journal.append(world.tick, world.digest(), [], NO_POSES)
+        journal.append(world.tick, journal.proof(world), [], NO_POSES)
         world.step([], NO_POSES)
     journal.close()
     assert [journals.tick_of(path) for path in journals.segments(tmp_path)] == [0, 15]

@@ -5,11 +5,16 @@ Owns the list. What a run is, is theirs.
 
 from functools import partial
 
+from tools.peers import ours
 from tools.peers.entrants import ENTRANTS, run
 from tools.peers.rounds import Run
 
-RUNNERS: dict[str, Run] = {entrant.name: partial(run, entrant) for entrant in ENTRANTS}
-NAMES: dict[str, str] = {entrant.name: entrant.what for entrant in ENTRANTS}
+WAYS = (ours.NATIVE, ours.EDGE)
+RUNNERS: dict[str, Run] = {
+    **{way.name: partial(ours.run, way) for way in WAYS},
+    **{entrant.name: partial(run, entrant) for entrant in ENTRANTS},
+}
+NAMES: dict[str, str] = {party.name: party.what for party in (*WAYS, *ENTRANTS)}
 
 
 def chosen(only: str) -> list[str]:

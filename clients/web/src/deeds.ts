@@ -121,7 +121,7 @@ export class Deeds {
 
   /** The tick one sees, 0 before there is one. */
   private seen(): number {
-    return this.parts.timeline().newest()?.tick ?? 0;
+    return this.parts.timeline().shownTick;
   }
 
   private lookAtBed(row: number): void {

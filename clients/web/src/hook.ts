@@ -4,9 +4,11 @@
  */
 
 import type { Placement } from "./care/placing";
+import type { Mark } from "./marks";
 import type { Model } from "./model";
 import type { Crowd, Health, Sample } from "./motion/interpolate";
 import type { View } from "./net/snapshot";
+import type { NetworkState } from "./ui/network";
 
 type Metres = [number, number, number];
 
@@ -31,7 +33,9 @@ export interface HookParts {
   position: readonly [number, number]; // mm
   yaw: number;
   health: Health;
-  drawn: { fps: number; calls: number; triangles: number; roundTripMs: number; decodeMs: number; correctionMm: number };
+  drawn: { fps: number; calls: number; triangles: number; roundTripMs: number; correctionMm: number };
+  network: NetworkState;
+  marks: readonly Mark[];
 }
 
 export type HookState = ReturnType<typeof hookState>;
@@ -45,7 +49,7 @@ declare global {
 const metres = (place: readonly number[]): Metres => [place[0]! / 1000, place[1]! / 1000, place[2]! / 1000];
 
 /** Everything there is to see, as plain values. */
-export function hookState({ session, model, view, samples, crowd, placements, seated, position, yaw, health, drawn }: HookParts) {
+export function hookState({ session, model, view, samples, crowd, placements, seated, position, yaw, health, drawn, network, marks }: HookParts) {
   return {
     session,
     tick: view?.tick ?? -1,
@@ -65,6 +69,8 @@ export function hookState({ session, model, view, samples, crowd, placements, se
     receipts: placements.map(({ text, stage, index, detail }) => ({ text, stage, index, detail })),
     lines: model.lines.map(({ who, text }) => ({ who, text })),
     view: { ...drawn, ...health },
+    network,
+    marks: marks.map(({ kind, title, line }) => ({ kind, title, line })),
   };
 }
 

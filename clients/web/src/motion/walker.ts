@@ -9,8 +9,9 @@ import { DeadBand } from "./deadband";
 import { type Sample, type Timeline } from "./interpolate";
 import { findPath } from "./path";
 import { Predictor } from "./predict";
-import { encodePose, SEATED } from "../net/pose";
+import { encodePose, POINTING, SEATED } from "../net/pose";
 import type { Bytes } from "../bytes";
+import type { Reach } from "../gestures";
 import { ahead, type Door, floorOf, type Layout, radians } from "../scene/layout";
 
 const SPEED_MAX = 2_200;
@@ -53,6 +54,7 @@ export class Walker {
   private errand: (Errand & { path: Place[] | null }) | null = null; // the path is found at the first step
   private progress = { at: [0, 0] as Place, ms: 0 };
   private doorMs = 0;
+  private pointsThere = false; // by the server's word
   private ready = false; // the first snapshot of this room has come
   private yawWanted: number | null = null;
 
@@ -98,6 +100,7 @@ export class Walker {
   /** Takes one's own row of the newest view. */
   seen(place: Place, ack: number, tick: number, yaw: number, flags: number): void {
     this.seated = (flags & SEATED) !== 0;
+    this.pointsThere = (flags & POINTING) !== 0;
     if (!this.ready) {
       this.look.yaw = this.yawWanted ?? yaw;
       this.yawWanted = null;
@@ -144,6 +147,13 @@ export class Walker {
     this.band.sent(pose, nowMs);
     this.predictor.posted(seq, nowMs);
     this.hooks.send(encodePose({ ...pose, seq }));
+  }
+
+  /** One's own hands and look as the newest pose has them, and whether the server knows that one points. */
+  reach(nowMs: number, holds: [boolean, boolean]): Reach {
+    const { left, right, headY } = poseOf(this.doing(nowMs, holds), 0);
+    const [x, z] = this.position;
+    return { head: [x, headY, z], hands: [left, right], yaw: this.look.yaw, pitch: this.look.pitch, pointing: this.pointing && this.pointsThere };
   }
 
   /** One's own avatar as drawn. */

@@ -7,6 +7,7 @@ import { type Bytes, concat, fromBase64, fromHex, sha256, toBase64, utf8 } from 
 import { backoff, type Loss, lossOf, lossOfBye } from "./backoff";
 import { SnapshotError } from "./bits";
 import type { Identity } from "./identity";
+import { Meter } from "./meter";
 import { type Body, decodeMessage, encodeBye, encodeCommand, encodeHello, encodePing, type Of, PROTOCOL, ProtocolError, type ServerMessage } from "./protocol";
 import { WaveError } from "./wave";
 
@@ -74,6 +75,7 @@ export async function makeHello(identity: Identity, token: string, resume: Bytes
 export class Session {
   state: State = "closed";
   roundTripMs = 0;
+  readonly meter = new Meter();
   private socket: WebSocket | null = null;
   private sequence = 0;
   private attempts = 0;
@@ -112,9 +114,11 @@ export class Session {
     return seq;
   }
 
-  /** Sends a ready frame that carries a number of `next`. */
-  sendFrame(frame: Bytes): void {
-    if (this.state === "active") this.socket?.send(frame);
+  /** Sends a pose that carries a number of `next`. */
+  sendPose(frame: Bytes): void {
+    if (this.state !== "active") return;
+    this.socket?.send(frame);
+    this.meter.posed(performance.now());
   }
 
   /** The session's next number. */
@@ -176,6 +180,7 @@ export class Session {
 
   private receive(frame: Bytes): void {
     this.heardMs = performance.now();
+    this.meter.received(frame.length, this.heardMs);
     if (frame.length === 0) return;
     try {
       this.take(frame);

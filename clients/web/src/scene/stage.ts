@@ -3,11 +3,13 @@
 import { ACESFilmicToneMapping, Color, DirectionalLight, Fog, HemisphereLight, PCFShadowMap, PerspectiveCamera, Raycaster, Scene, SRGBColorSpace, Vector2, Vector3, WebGLRenderer } from "three";
 import type { Crowd, Sample } from "../motion/interpolate";
 import type { ThingRow } from "../net/snapshot";
+import type { Mark } from "../marks";
 import type { Model } from "../model";
 import type { Shown } from "../monitor/draw";
 import { Avatars } from "./avatars";
 import { Beds } from "./beds";
 import { ahead, type Layout } from "./layout";
+import { MarkScene } from "./marks";
 import { RoomScene } from "./room";
 import type { Quality } from "./surfaces";
 import { Things } from "./things";
@@ -34,6 +36,7 @@ export interface Frame {
   samples: ReadonlyMap<number, Sample>;
   crowd: Crowd;
   things: ReadonlyMap<number, ThingRow>;
+  marks: readonly Mark[];
   monitor: (row: number) => Shown;
   calm: boolean;
 }
@@ -51,6 +54,7 @@ interface Parts {
   avatars: Avatars;
   things: Things;
   beds: Beds;
+  marks: MarkScene;
 }
 
 /** See the module's head. */
@@ -91,7 +95,7 @@ export class Stage {
   enter(layout: Layout, titleOf: (room: string) => string): void {
     this.leave();
     this.size = layout.size_m;
-    this.parts = { room: new RoomScene(layout, this.quality, titleOf), avatars: new Avatars(this.quality), things: new Things(this.quality), beds: new Beds(layout, this.quality) };
+    this.parts = { room: new RoomScene(layout, this.quality, titleOf), avatars: new Avatars(this.quality), things: new Things(this.quality), beds: new Beds(layout, this.quality), marks: new MarkScene() };
     Object.values(this.parts).forEach((part: { group: Parameters<Scene["add"]>[0] }) => this.scene.add(part.group));
     this.aimSun();
   }
@@ -115,6 +119,7 @@ export class Stage {
     this.parts.avatars.draw(frame, { x, z, ahead: ahead(frame.eye.yaw), behind: frame.eye.behind });
     this.parts.things.draw(frame.things, frame.samples);
     this.parts.beds.update(frame.dt, frame.seconds, frame.eye, frame.monitor);
+    this.parts.marks.draw(frame.marks, this.camera.position, frame.calm);
     this.renderer.render(this.scene, this.camera);
   }
 

@@ -3,7 +3,7 @@
 import { button, h, rebuild, setText } from "./dom";
 
 /** Panels of the drawer. */
-export type Tab = "people" | "bed" | "orders" | "places";
+export type Tab = "people" | "bed" | "orders" | "places" | "network";
 
 /** What its buttons ask for. */
 export interface ShellHooks {
@@ -22,7 +22,7 @@ export interface HeaderState {
   ledgerText: string;
 }
 
-const TABS: Readonly<Record<Tab, string>> = { people: "People", bed: "Bedside", orders: "Orders", places: "Places" };
+const TABS: Readonly<Record<Tab, string>> = { people: "People", bed: "Bedside", orders: "Orders", places: "Places", network: "Network" };
 const TOAST_MS = 6_000;
 const TOASTS_MAX = 4;
 
