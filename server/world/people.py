@@ -49,6 +49,7 @@ def join(t: Tables, client: int, asked: Join) -> None:
     who = Resident(client, _take_slot(t), asked.name, asked.role, asked.person, asked.resume_hash, place)
     t.residents[client] = who
     t.client_at[who.slot] = client
+    t.stays_changed()
     t.resumes[who.resume_hash] = client
     _stand_up_new(t, who)
     doors.enter(t, who, place, doors.spawn_spot(t, place))
@@ -101,6 +102,7 @@ def end(t: Tables, who: Resident, reason: str) -> None:
     clean_row(t, who.slot)
     t.person_rows.pop(who.slot, None)
     del t.client_at[who.slot], t.resumes[who.resume_hash], t.residents[who.client]
+    t.stays_changed()
     doors.left_room(t, who.room, handle, reason)
 
 

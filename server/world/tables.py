@@ -14,7 +14,7 @@ import numpy.typing as npt
 from server.config import Limits
 from server.sim.grid import Grids, grid_of, grids_of
 from server.sim.motion import HEAD_SPEED_MM_S, Rules
-from server.sim.poses import POINTING, RAISED, SPEAKING
+from server.sim.poses import AWAY, POINTING, RAISED, SPEAKING
 from server.sim.ring import Ring, new_ring
 from server.sim.state import IDENTITY, new_avatars, new_intents, new_things
 from server.twin.bedside import Bedside
@@ -154,6 +154,7 @@ class Tables:
         self.slots_used = 0  # rows from here on were never used
         self.residents: dict[int, Resident] = {}
         self.client_at: dict[int, int] = {}  # slot -> client
+        self._stays: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None  # clients ascending, their slots
         self.resumes: dict[bytes, int] = {}  # resume hash -> client
         self.seated: dict[tuple[int, int], int] = {}  # (room, seat) -> client
         self.person_rows: dict[int, Person] = {}  # slot -> what others were last told of who is in it
@@ -194,6 +195,27 @@ class Tables:
     def handle_of(self, client: int) -> int:
         """The avatar handle of a resident."""
         return self.handle(self.residents[client].slot)
+
+    def stays_changed(self) -> None:
+        """Somebody came or went: whoever changes `residents` says so."""
+        self._stays = None
+
+    def moving_slots(self, clients: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+        """The slot of each client; -1 for those who are not here, or away."""
+        if self._stays is None:
+            here = np.fromiter(self.residents, np.int64, len(self.residents))
+            slots = np.fromiter((who.slot for who in self.residents.values()), np.int64, len(self.residents))
+            order = np.argsort(here)
+            self._stays = here[order], slots[order]
+        here, slots = self._stays
+        if not len(here):
+            return np.full(len(clients), -1, np.int64)
+        at = np.minimum(np.searchsorted(here, clients), len(here) - 1)
+        found = slots[at]
+        moving: npt.NDArray[np.int64] = np.where(
+            (here[at] == clients) & (self.avatars.flags[found] & AWAY == 0), found, np.int64(-1)
+        )
+        return moving
 
     def members(self, room: int) -> npt.NDArray[np.int64]:
         """Slots of the avatars in a room, ascending."""

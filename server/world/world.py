@@ -110,18 +110,12 @@ class World:
     def _move(self, poses: PoseBatch) -> None:
         t = self._t
         if len(poses.client):
-            slots = np.array([self._moving_slot(int(client)) for client in poses.client], np.int64)
-            apply_poses(t.avatars, t.intents, pose_table(slots, poses), t.rules)
+            apply_poses(t.avatars, t.intents, pose_table(t.moving_slots(poses.client), poses), t.rules)
         advance(t.avatars, t.intents, t.floor, t.rules)
         carry(t.avatars, t.things)
         assign(t.avatars, t.things, t.cells)
         heroes.update(t)
         remember(t.ring, t.tick, t.avatars, t.things, t.slots_used)
-
-    def _moving_slot(self, client: int) -> int:
-        """The slot a pose is for; -1 for those who are not here, or away."""
-        who = self._t.residents.get(client)
-        return who.slot if who is not None and who.away_since < 0 else -1
 
     # --- the whole state ----------------------------------------------------------------------------------------
 

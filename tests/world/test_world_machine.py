@@ -174,6 +174,13 @@ class Anything(RuleBasedStateMachine):
             assert world.client_of(world.slot_of(client)) == client
 
     @invariant()
+    def poses_move_those_who_are_here_and_not_away(self):
+        t = self.stage.world._t
+        clients = np.arange(max(t.residents, default=0) + 2, dtype=np.uint32)
+        here = {client: who.slot for client, who in t.residents.items() if who.away_since < 0}
+        assert t.moving_slots(clients).tolist() == [here.get(client, -1) for client in clients.tolist()]
+
+    @invariant()
     def rooms_and_lists_keep_their_limits(self):
         world, t = self.stage.world, self.stage.world._t
         for index, room in enumerate(world.rooms):
