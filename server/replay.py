@@ -61,6 +61,11 @@ def load(header: Header, point: Checkpoint) -> World:
     return world
 
 
+def proof_like(world: World, recorded: bytes) -> bytes:
+    """What the world says of itself in the way of a recorded proof: its pulse or its digest."""
+    return world.pulse() if len(recorded) == PULSE_BYTES else world.digest()
+
+
 def play(world: World, records: Iterator[Record]) -> Iterator[Difference | None]:
     """Step `world` through the `records` not behind it; yields per tick the difference found before it, or None."""
     for record in records:
@@ -68,7 +73,7 @@ def play(world: World, records: Iterator[Record]) -> Iterator[Difference | None]
             continue
         if record.tick > world.tick:
             raise JournalError(f"the journal jumps from tick {world.tick} to {record.tick}")
-        proof = world.pulse() if len(record.proof) == PULSE_BYTES else world.digest()
+        proof = proof_like(world, record.proof)
         yield Difference(record.tick, record.proof, proof) if record.proof and proof != record.proof else None
         world.step(record.commands, record.poses)
 

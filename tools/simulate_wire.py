@@ -26,12 +26,12 @@ class TappedWire(MemoryWire):
     @property
     def strangers(self) -> int:
         """Connections that have not said hello."""
-        return self._strangers
+        return self._natives.strangers
 
     @property
     def queued_bytes_max(self) -> int:
         """What waits for the native peer for whom most waits."""
-        return max((native.queued_bytes for native in self._natives.values()), default=0)
+        return self._natives.queued_bytes_max
 
     def pipes(self) -> list[tuple[int, int]]:
         """(messages held, capacity) of every pipe."""

@@ -61,8 +61,13 @@ class Natives:
         self._limits, self._counters = limits, counters
         self._gate, self._burst, self._events, self._ways = gate, burst, events, ways
         self._table: dict[bytes, Native] = {}
-        self._strangers = 0
+        self.strangers = 0  # peers that are not verified
         self._due: dict[Native, None] = {}
+
+    @property
+    def queued_bytes_max(self) -> int:
+        """What waits for the peer for whom most waits."""
+        return max((native.queued_bytes for native in self._table.values()), default=0)
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
@@ -82,11 +87,11 @@ class Natives:
         if self._gate.muted(key_of(route)):
             self._counters["late_frames"] += 1
             return None
-        if self._strangers >= self._limits.unverified_peers_max:
+        if self.strangers >= self._limits.unverified_peers_max:
             self._counters["strangers_dropped"] += 1
             return None
         native = self._table[route] = Native(Peer("native", route), user_id)
-        self._strangers += 1
+        self.strangers += 1
         return native
 
     def verified(self, peer: Peer, row: int) -> None:
@@ -94,7 +99,7 @@ class Natives:
         native = self._table.get(peer.route)
         if native is None:
             return
-        self._strangers -= not native.verified
+        self.strangers -= not native.verified
         native.verified = True
         if row != NO_ROW:
             self._gate.let(key_of(peer.route), row, native.user_id)
@@ -108,7 +113,7 @@ class Natives:
     def _forget(self, native: Native) -> None:
         self._due.pop(native, None)
         if self._table.pop(native.peer.route, None) is not None and not native.verified:
-            self._strangers -= 1
+            self.strangers -= 1
         self._gate.mute(key_of(native.peer.route))
 
     def close(self, peer: Peer) -> None:
