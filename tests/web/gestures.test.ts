@@ -32,7 +32,7 @@ function ward(): { model: Model; timeline: Timeline } {
 
 function gestures(): { said: Body[]; gestures: Gestures; shown: number } {
   const [said, { model, timeline }] = [[] as Body[], ward()];
-  return { said, gestures: new Gestures({ model, timeline: () => timeline, send: (body) => void said.push(body) }), shown: timeline.shownTick };
+  return { said, gestures: new Gestures({ model, timeline: () => timeline, send: (body) => said.push(body) }), shown: timeline.shownTick };
 }
 
 const hanging: Reach = { head: [0, 1650, 0], hands: [[-255, -780, -60], [255, -780, -60]], yaw: 0, pitch: 0, pointing: false };
@@ -68,6 +68,7 @@ describe("touching", () => {
     mine.update(1, hanging, 2000);
     mine.update(1, at, 2500);
     expect(said).toHaveLength(2);
+    expect([0, 1, 2, 3].map((seq) => mine.owns(seq))).toEqual([false, true, true, false]);
   });
   it("is of people and beds too, each in its turn, but not of oneself", () => {
     const { said, gestures: mine } = gestures();

@@ -12,6 +12,7 @@ const POINT_EVERY_MS = 600; // while the aim moves
 const AIM_RAD = 0.03;
 const REACH_MM = 330; // a hand farther from the body's axis than this reaches for something
 const TOUCH_EVERY_MS = 400;
+const SENT_MAX = 16;
 const TOUCH_MM = 150; // and how thick things are, as server/world/gestures.py has it
 const PERSON_MM = 280;
 const THING_MM = 200;
@@ -34,7 +35,7 @@ export interface Reach {
 export interface GestureParts {
   model: Model;
   timeline(): Timeline;
-  send(body: Body): void;
+  send(body: Body): number; // the message's number, -1 when it was not sent
 }
 
 type Target = { what: "person" | "thing" | "bed"; target: number };
@@ -44,6 +45,7 @@ export class Gestures {
   private aim: readonly [number, number] | null = null;
   private pointMs = Number.NEGATIVE_INFINITY;
   private touchMs = Number.NEGATIVE_INFINITY;
+  private readonly sent: number[] = []; // the newest numbers
   private readonly touched: [Set<string>, Set<string>] = [new Set(), new Set()]; // by hand, what it is at now
 
   constructor(private readonly parts: GestureParts) {}
@@ -54,12 +56,22 @@ export class Gestures {
     for (const hand of [0, 1] as const) this.touch(own, hand, reach, nowMs);
   }
 
+  /** Whether a message of this number was a gesture: a refused one is no matter for people, it was only a little off. */
+  owns(seq: number): boolean {
+    return this.sent.includes(seq);
+  }
+
+  private say(body: Body): void {
+    this.sent.push(this.parts.send(body));
+    if (this.sent.length > SENT_MAX) this.sent.shift();
+  }
+
   private point({ yaw, pitch, pointing }: Reach, nowMs: number): void {
     if (!pointing) return void (this.aim = null);
     if (nowMs - this.pointMs < POINT_EVERY_MS) return;
     if (this.aim !== null && Math.abs(yaw - this.aim[0]) + Math.abs(pitch - this.aim[1]) < AIM_RAD) return;
     [this.aim, this.pointMs] = [[yaw, pitch], nowMs];
-    this.parts.send({ tag: "point", hand: 1, seen: this.parts.timeline().shownTick });
+    this.say({ tag: "point", hand: 1, seen: this.parts.timeline().shownTick });
   }
 
   /** Each thing once while the hand stays at it. */
@@ -72,7 +84,7 @@ export class Gestures {
     if (fresh === undefined || nowMs - this.touchMs < TOUCH_EVERY_MS) return;
     before.add(keyOf(fresh));
     this.touchMs = nowMs;
-    this.parts.send({ tag: "touch", hand, ...fresh, seen: this.parts.timeline().shownTick });
+    this.say({ tag: "touch", hand, ...fresh, seen: this.parts.timeline().shownTick });
   }
 
   /** What is at a place. */

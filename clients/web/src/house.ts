@@ -88,7 +88,7 @@ export class House {
     });
     this.placing = this.makePlacing(identity);
     this.deeds = this.makeDeeds();
-    this.gestures = new Gestures({ model: this.model, timeline: () => this.timeline, send: (body) => void this.session.send(body) });
+    this.gestures = new Gestures({ model: this.model, timeline: () => this.timeline, send: (body) => this.session.send(body) });
     this.chat = new ChatPanel(this.model, (text) => this.say(text));
     this.people = new PeoplePanel(this.model, (body) => this.send(body), (slot) => this.deeds.goToPerson(slot));
     this.bed = new BedPanel(this.model, (bed, alarm) => this.send({ tag: "ack-alarm", bed, alarm }), (bed) => this.chooseBed(bed));
@@ -210,7 +210,7 @@ export class House {
     this.placing.apply(message);
     if (message.kind === "welcome") this.welcome(message);
     if (message.kind === "room") this.roomEntered(before);
-    if (message.kind === "refused" && message.code !== "chain-moved") this.shell.toast(message.text, true);
+    if (message.kind === "refused" && message.code !== "chain-moved" && !this.gestures.owns(message.seq)) this.shell.toast(message.text, true);
     if (message.kind === "offered") this.shell.toast(`${this.model.nameOf(message.by)} holds out the ${this.model.thingName(message.thing)} to you: press E to take it.`);
     if (message.kind === "pointed" || message.kind === "touched") this.gesture(message);
     if (message.kind === "removed") this.removal = `You were ${message.act === "ban" ? "banned from this house" : "removed from the room"}${message.reason === "" ? "." : `: ${message.reason}`}`;

@@ -105,8 +105,9 @@ export class Shell {
     setText(this.prompt, text);
   }
 
-  /** A passing note; `fault` looks like one. */
+  /** A passing note; `fault` looks like one. What is still to be read is not said twice. */
   toast(text: string, fault = false): void {
+    if (Array.from(this.toasts.children).some((note) => note.textContent === text)) return;
     const note = h("p", { class: fault ? "toast fault" : "toast" }, text);
     this.toasts.append(note);
     while (this.toasts.childElementCount > TOASTS_MAX) this.toasts.firstElementChild!.remove();
