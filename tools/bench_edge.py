@@ -5,6 +5,7 @@ the kernel's floor), and a load of plain sockets in another that sends prebuilt 
 """
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import select
@@ -78,14 +79,15 @@ def load(port: int, count: int, ended: "Connection[str, Any]") -> None:
         watch.register(one.fileno(), select.EPOLLIN)
     everybody = list(sockets.values())
     began_s, sent = time.monotonic(), 0
-    while not ended.poll():
-        due = int((time.monotonic() - began_s) * count * POSE_HZ)
-        for number in range(sent, due):
-            everybody[number % count].send(POSE)
-        sent = due
-        for number, _ in watch.poll(0, count):
-            sockets[number].recv(65_536)
-        time.sleep(READ_EVERY_S)
+    with contextlib.suppress(ConnectionError):  # the server may end first
+        while not ended.poll():
+            due = int((time.monotonic() - began_s) * count * POSE_HZ)
+            for number in range(sent, due):
+                everybody[number % count].send(POSE)
+            sent = due
+            for number, _ in watch.poll(0, count):
+                sockets[number].recv(65_536)
+            time.sleep(READ_EVERY_S)
 
 
 @contextmanager

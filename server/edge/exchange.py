@@ -97,17 +97,21 @@ class Exchange:
 
     def hear(self, browser: Browser, data: bytes) -> None:
         """Bytes of a browser; none at all are the end of the connection."""
+        self._hear(browser, data, self._clock.monotonic_s())
+
+    def _hear(self, browser: Browser, data: bytes, now_s: float) -> None:
         if browser.plain and is_pose_frame(data):
-            browser.heard_s = self._clock.monotonic_s()
-            self._count_dropped(self._batch.add_pose_frame(browser, data))
+            browser.heard_s = now_s
+            if not self._batch.add_pose_frame(browser, data):
+                self.counters["frames_dropped"] += 1
         elif data:
-            self._hear_more(browser, data)
+            self._hear_more(browser, data, now_s)
         else:
             self.leave(browser)
 
-    def _hear_more(self, browser: Browser, data: bytes) -> None:
+    def _hear_more(self, browser: Browser, data: bytes, now_s: float) -> None:
         found: list[Message] = []
-        if not browser.hear(data, self._clock.monotonic_s(), found):
+        if not browser.hear(data, now_s, found):
             self.counters["frames_refused"] += 1
         for message in found:
             self._receive(browser, message.data)
@@ -119,9 +123,6 @@ class Exchange:
         else:
             taken = self._batch.add_message(browser, message)
         browser.greeted = True  # from the next bytes on it may be `plain`
-        self._count_dropped(taken)
-
-    def _count_dropped(self, taken: bool) -> None:
         if not taken:
             self.counters["frames_dropped"] += 1
 
@@ -135,9 +136,9 @@ class Exchange:
     def _beat(self) -> None:
         """Once a tick, while anybody is there: hear all who sent something, look after the silent, tell the shard."""
         self._timer = None
-        for browser, data in self._sockets.read():
-            self.hear(browser, data)
         now_s = self._clock.monotonic_s()
+        for browser, data in self._sockets.read():
+            self._hear(browser, data, now_s)
         for browser in [one for one in self.browsers.values() if one.due_s <= now_s]:
             self._look_after(browser, now_s)
         self._send_batch()
@@ -194,15 +195,18 @@ class Exchange:
                 self._start_anew()
 
     def _show(self, seen: Seen) -> None:
-        data = frame(seen.frame)
+        data, browsers = frame(seen.frame), self.browsers
+        shown = skipped = 0
         for conn in seen.conns:
-            browser = self.browsers.get(conn)
+            browser = browsers.get(conn)
             if browser is None or browser.ending:
                 continue
             if browser.line.write(data, SNAPSHOT_WAITING_MAX):
-                self.counters["snapshots_sent"] += 1
+                shown += 1
             else:
-                self.counters["snapshots_skipped"] += 1
+                skipped += 1
+        self.counters["snapshots_sent"] += shown
+        self.counters["snapshots_skipped"] += skipped
 
     def _tell(self, conns: list[int], data: bytes) -> None:
         for conn in conns:

@@ -183,10 +183,11 @@ class Sockets(Generic[Who]):
         """
         if self._epoll is None or not self._there:
             return
-        for number, _ in self._epoll.poll(0, len(self._there)):
-            if (there := self._there.get(number)) is None:
+        there = self._there
+        for number, _ in self._epoll.poll(0, len(there)):
+            if number not in there:
                 continue  # removed since the poll
-            who, sock = there
+            who, sock = there[number]
             try:
                 data = sock.recv(READ_BYTES + who.wanted)
             except BlockingIOError:
