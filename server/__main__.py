@@ -31,6 +31,7 @@ app.command(ledger_app)
 
 ConfigFile = Annotated[Path | None, Parameter(help="TOML file with settings", env_var="ASCLEPION_CONFIG")]
 Supervised = Annotated[bool, Parameter(show=False, negative=())]
+Number = Annotated[int, Parameter(show=False)]  # which of the edges that share a port
 
 
 def _flag(one: settings.Setting) -> inspect.Parameter:
@@ -95,12 +96,12 @@ def shard(*, config: ConfigFile = None, supervised: Supervised = False, **flags:
 
 @app.command
 @_with_flags
-def edge(*, config: ConfigFile = None, supervised: Supervised = False, **flags: Any) -> int:
+def edge(*, config: ConfigFile = None, supervised: Supervised = False, number: Number = 1, **flags: Any) -> int:
     """Run an edge alone: HTTP and WebSocket for browsers."""
     _end_with_supervisor(supervised)
     from server.edge import process
 
-    return process.run(_load(config, flags)[0])
+    return process.run(_load(config, flags)[0], number)
 
 
 @ledger_app.default

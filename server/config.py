@@ -91,6 +91,7 @@ class Config:
     demo_bots: Doc[int, "how many bots walk the demonstration, 0 to 50"] = 6
     edge_host: Doc[str, "address browsers reach"] = "127.0.0.1"
     edge_port: Doc[int, "port browsers reach; 0 takes any free one"] = 8080
+    edges: Doc[int, "edge processes that share edge_port, 1 to 16; the admin port of each is one above the last"] = 1
     admin_host: Doc[str, "address of /livez /readyz /metrics /version"] = "127.0.0.1"
     admin_port: Doc[int, "port of /livez /readyz /metrics /version; 0 takes any free one"] = 8081
     native: Doc[str, "ZeroMQ endpoint of native clients"] = "tcp://127.0.0.1:7600"
@@ -112,6 +113,11 @@ class Config:
         _within("checkpoint_every_s", self.checkpoint_every_s, 0.1, 3600)
         for name in ("edge_port", "admin_port"):
             _within(name, getattr(self, name), 0, 65_535)
+        _within("edges", self.edges, 1, 16)
+        if self.edges > 1 and not self.edge_port:
+            raise ConfigError("edge_port is 0, allowed for more than one edge is 1 to 65535")
+        if self.edges > 1 and self.admin_port:
+            _within("admin_port + edges - 1", self.admin_port + self.edges - 1, 0, 65_535)
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ConfigError("tls_certificate and tls_key go together: give both or neither")
         if self.log_level not in LOG_LEVELS:

@@ -25,6 +25,7 @@ USAGE_STATUS = 2  # exit status for what only an operator can mend
 KILLED_STATUS = 130
 BOTS = "wardround"  # the demonstration's, from a checkout; a server without them is whole
 PARTS = ("ledger", "shard", "edge")  # in starting order; stopped the other way round
+MORE_EDGES = "edge-"  # and a number from 2 on: edges besides the first
 BACKOFF_S, BACKOFF_MAX_S = 0.2, 10.0
 STEADY_S = 30.0  # a child that lived so long starts again without waiting
 STOP_S = 15.0
@@ -53,9 +54,11 @@ def check_port(name: str, host: str, port: int) -> None:
 
 def check_ports(config: Config) -> None:
     """Raises ConfigError for the first of our ports that is taken, or given twice."""
-    asked: list[tuple[str, str, int]] = [
-        ("edge_port", config.edge_host, config.edge_port), ("admin_port", config.admin_host, config.admin_port)
-    ]  # fmt: skip
+    asked: list[tuple[str, str, int]] = [("edge_port", config.edge_host, config.edge_port)]
+    asked += [
+        ("admin_port", config.admin_host, config.admin_port and config.admin_port + more)
+        for more in range(config.edges)
+    ]
     if config.native.startswith("tcp://"):
         host, _, digits = config.native.removeprefix("tcp://").rpartition(":")
         if not digits.isdigit():
@@ -108,12 +111,16 @@ class Child:
 
 
 class Supervisor:
-    """The three children of one data directory."""
+    """The children of one data directory."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.data = Path(config.data)
         self.children = {name: Child(name, config) for name in PARTS}
+        for number in range(2, config.edges + 1):
+            name = f"{MORE_EDGES}{number}"
+            self.children[name] = Child(name, config, ("-m", "server", "edge", "--number", str(number)))
+        self.parts = tuple(self.children)
         if config.demo and config.demo_bots and find_spec("tools") is not None:
             words = ("-m", "tools.wardround", "--data", config.data, "--bots", str(config.demo_bots))
             self.children[BOTS] = Child(BOTS, config, words)
@@ -196,9 +203,9 @@ class Supervisor:
 
     async def _greet(self, started: float) -> None:
         facts: dict[str, dict[str, object]] = {}
-        while len(facts) < len(PARTS):
+        while len(facts) < len(self.parts):
             await asyncio.sleep(READY_POLL_S)
-            facts = {name: found for name in PARTS if (found := read_ready(self.data, name)) is not None}
+            facts = {name: found for name in self.parts if (found := read_ready(self.data, name)) is not None}
         for line in banner(self.config, facts):
             say(line)
         say(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C stops")
@@ -219,7 +226,8 @@ def banner(config: Config, facts: dict[str, dict[str, object]]) -> list[str]:
     rows = list(_rows(facts["shard"].get("invites")))
     lines += [f"  {row['role']:<10} {url}/r/{row['room']}#{row['code']}" for row in rows]
     lines += [] if rows else [f"  {'page':<10} {url}/ (needs an invite)"]
-    lines += ["", f"  {'admin':<10} {admin}/readyz", f"  {'native':<10} {config.native}"]
+    admins = [admin, *[found["admin"] for name, found in facts.items() if name.startswith(MORE_EDGES)]]
+    lines += ["", *[f"  {'admin':<10} {one}/readyz" for one in admins], f"  {'native':<10} {config.native}"]
     lines += [f"  {'data':<10} {Path(config.data).resolve()}"]
     for row in _rows(facts["shard"].get("feeds")):
         lines.append(f"  {'feed':<10} bed {row['bed']}, token {row['token']}")

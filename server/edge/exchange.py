@@ -45,6 +45,7 @@ class Exchange:
         self.counters: Counter[str] = Counter()
         self.stats: dict[str, float] = {}
         self.browsers: dict[int, Browser] = {}
+        self.browsers_max = limits.avatars_max + limits.unverified_peers_max
         self.welcome: link.EdgeWelcome | None = None
         self._clock = clock
         self._numbers = itertools.count(1)
@@ -66,7 +67,7 @@ class Exchange:
     @property
     def full(self) -> bool:
         """Whether there is no room for one more connection."""
-        return len(self.browsers) >= self.limits.avatars_max + self.limits.unverified_peers_max
+        return len(self.browsers) >= self.browsers_max
 
     # --- browsers -----------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ def stop(*_):
 signal.signal(signal.SIGTERM, signal.SIG_IGN if (data / (name + ".deaf")).exists() else stop)
 if (data / (name + ".mistake")).exists(): sys.exit(2)
 facts = {"edge": {"url": "http://127.0.0.1:1", "admin": "http://127.0.0.1:2"},
+         "edge-2": {"url": "http://127.0.0.1:1", "admin": "http://127.0.0.1:3"},
          "shard": {"invites": [{"role": "clinician", "room": "ward", "code": "abc"}],
                    "feeds": [{"bed": "ward/bed-1", "token": "tok"}]}, "ledger": {}}[name]
 (data / "run" / (name + ".ready")).write_text(json.dumps(facts))
@@ -54,19 +55,21 @@ class Here(supervise.Child):
 supervise.Child = Here
 supervise.is_primed = lambda: True
 supervise.STOP_S = 1.0
-sys.exit(supervise.serve(Config(data=sys.argv[1], edge_port=0, admin_port=0, native="ipc:///tmp/unused")))
+edges, port = int(sys.argv[2]), int(sys.argv[3])
+config = Config(data=sys.argv[1], edge_port=port, edges=edges, admin_port=0, native="ipc:///tmp/unused")
+sys.exit(supervise.serve(config))
 """
 
 
 class Running:
     """A supervisor in a process of its own, with small children in place of the big ones."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, edges: int = 1, port: int = 0) -> None:
         self.data = data
         (data / "run").mkdir(parents=True, exist_ok=True)
         (data / "VERSION").write_text("1\n")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(STAND_IN), str(data)],
+            [sys.executable, "-c", textwrap.dedent(STAND_IN), str(data), str(edges), str(port)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
         )  # fmt: skip
         self.lines: list[str] = []
@@ -93,8 +96,8 @@ class Running:
 def start(tmp_path):
     begun: list[Running] = []
 
-    def go() -> Running:
-        begun.append(Running(tmp_path))
+    def go(edges: int = 1, port: int = 0) -> Running:
+        begun.append(Running(tmp_path, edges, port))
         return begun[-1]
 
     yield go
@@ -112,6 +115,31 @@ def test_a_signal_stops_edge_then_shard_then_ledger_and_ends_well(start, tmp_pat
     running.process.send_signal(number)
     assert running.ends() == 0
     assert (tmp_path / "order").read_text().split() == ["edge", "shard", "ledger"]
+
+
+def test_edges_that_share_a_port_are_started_shown_and_stopped_each(start, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = start(edges=2, port=port)
+    running.until("ready after")
+    text = "".join(running.lines)
+    assert "http://127.0.0.1:2/readyz" in text and "http://127.0.0.1:3/readyz" in text
+    running.process.send_signal(signal.SIGTERM)
+    assert running.ends() == 0
+    assert (tmp_path / "order").read_text().split() == ["edge-2", "edge", "shard", "ledger"]
+
+
+def test_every_edge_has_an_admin_port_of_its_own():
+    with pytest.raises(ConfigError, match="admin_port and edge_port are both 5001"):
+        check_ports(Config(edge_port=5001, admin_port=5000, edges=2, native="ipc:///unused"))
+
+
+@pytest.mark.parametrize("wrong", [{"edges": 0}, {"edges": 17}, {"edges": 2, "edge_port": 0},
+                                   {"edges": 3, "admin_port": 65_534}])  # fmt: skip
+def test_edges_that_cannot_all_listen_are_refused(wrong):
+    with pytest.raises(ConfigError, match="allowed"):
+        Config(**wrong)
 
 
 def test_the_banner_shows_links_and_a_feed_token(start):

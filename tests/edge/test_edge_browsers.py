@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from server.config import Limits
+from server.edge import process
 from server.net import wire as w
 from server.net.protocol import SUBPROTOCOL
 from tests.edge.rough import deaf, masked
@@ -175,6 +176,35 @@ def test_there_is_a_limit_to_connections(shard, visiting):
             assert refused.value.status == 503
 
     asyncio.run(story())
+
+
+def test_browsers_of_two_edges_see_the_same_and_one_edge_can_go(shard, visiting):
+    async def story() -> None:
+        async with visiting() as stays, stays.ws() as here:
+            async with visiting() as goes, goes.ws() as there:
+                for one in (here, there):
+                    await one.send_bytes(b"\x90view1")
+                    assert await binary(one, b"\x01") == b"\x01snapshot"
+            await stays.until(lambda: sum(isinstance(one, w.Gone) for one in shard.heard) == 1)
+            shard.snapshot = b"\x01after"
+            assert await binary(here, b"\x01after")
+            await here.send_bytes(b"\x80still")
+            assert await binary(here, b"\x90") == b"\x90\x80still"
+
+    asyncio.run(story())
+
+
+def test_an_edge_that_may_open_few_files_says_so_and_takes_fewer_browsers(shard, visiting, monkeypatch, capsys):
+    monkeypatch.setattr(process, "open_files", lambda: process.OTHER_FILES + 1)
+
+    async def story() -> None:
+        async with visiting() as visit, visit.ws():
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await visit.ws()
+            assert refused.value.status == 503
+
+    asyncio.run(story())
+    assert "files_limited" in capsys.readouterr().out
 
 
 def test_browsers_are_told_to_come_back_when_the_shard_restarts_and_can(shard, visiting, data):

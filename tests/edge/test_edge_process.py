@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -44,8 +45,8 @@ def begin(data):
         process.communicate()
 
 
-def ready(process, data):
-    while (facts := read_ready(data, "edge")) is None:
+def ready(process, data, name="edge"):
+    while (facts := read_ready(data, name)) is None:
         assert process.poll() is None, process.communicate()
     return facts
 
@@ -73,6 +74,45 @@ def test_an_edge_by_itself_serves_browsers_and_ends_well_on_sigterm(built, data,
     assert (process.returncode, err) == (0, "")
     assert "listening" in out and "stopped" in out
     assert read_ready(data, "edge") is None
+
+
+def test_edges_on_one_port_share_the_browsers_and_what_they_see(built, data, shard, begin):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = [begin("--edges", "2", "--number", str(number), edge_port=port) for number in (1, 2)]
+    facts = [ready(process, data, name) for process, name in zip(both, ("edge", "edge-2"), strict=True)]
+    assert facts[0]["url"] == facts[1]["url"] and facts[0]["admin"] != facts[1]["admin"]
+
+    async def story():
+        async with aiohttp.ClientSession() as http, asyncio.timeout(60):
+            sockets = [await http.ws_connect(f"{facts[0]['url']}/ws", protocols=(SUBPROTOCOL,)) for _ in range(30)]
+            for one in sockets:
+                await one.send_bytes(b"\x90view1")
+            for one in sockets:
+                assert (await one.receive()).data == shard.snapshot
+            shares = [await browsers(http, one["admin"]) for one in facts]
+            assert sum(shares) == 30 and all(shares)
+            both[0].send_signal(signal.SIGTERM)
+            ends = await asyncio.gather(*[end_of(one, shard.snapshot) for one in sockets])
+            assert ends.count(1012) == shares[0] and ends.count(0) == shares[1]
+
+    asyncio.run(story())
+
+
+async def browsers(http, admin):
+    text = await (await http.get(f"{admin}/metrics")).text()
+    return int(float(re.search(r"^asclepion_edge_browsers (\S+)$", text, re.MULTILINE)[1]))
+
+
+async def end_of(browser, snapshot):
+    """The close code; 0 for one who sees fifty snapshots more."""
+    for _ in range(50):
+        message = await browser.receive()
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            return message.data
+        assert message.data == snapshot
+    return 0
 
 
 def test_an_edge_ends_when_its_supervisor_is_gone(built, data, shard, begin):

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
+from server.config import Limits
 from server.edge import browser, lines
 from server.edge.frames import close_frame
 from server.edge.lines import SocketLine, TransportLine
+from server.edge.process import allow_files
 from server.edge.tls import make
 from server.net import wire as w
 from tests.edge.rough import HEADERS, masked, request, rough
@@ -136,6 +138,8 @@ def test_a_handshake_is_as_the_rfc_has_it_or_refused(shard, visiting, changed, s
 
 
 def test_a_crowd_that_comes_at_once_gets_in_and_is_heard(shard, visiting):
+    allow_files(Limits())
+
     async def story():
         async with visiting() as visit, asyncio.timeout(60):
             crowd = await asyncio.gather(*[rough(visit) for _ in range(CROWD)])
