@@ -154,8 +154,8 @@ def allow_files(limits: Limits) -> None:
 async def _main(config: Config, number: int) -> int:
     log = logs.set_up(config.log_level)
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(ending, stopping.set)
     try:
         edge = Edge(config, log, client_folder(), number)
     except ClientError as error:
