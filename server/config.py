@@ -37,6 +37,10 @@ class Limits:
     inbound_queue_max: Doc[int, "frames waiting per peer"] = 64
     frames_per_tick_max: Doc[int, "frames of native clients read in one tick; the others wait"] = 16_384
     messages_per_tick_max: Doc[int, "frames of all clients that are no poses, read in one tick; the others wait"] = 2048
+    view_bytes_per_s: Doc[int, "snapshots to one client, bytes; more is thinned, the nearest comes first"] = 62_500
+    view_messages_per_s: Doc[int, "snapshots to one client, messages"] = 90
+    room_bytes_per_s: Doc[int, "snapshots of one room to all its people together, bytes"] = 80_000_000
+    far_parts: Doc[int, "ticks in which everybody in a hall is shown once from far, 1 to 255"] = 10
     outbound_bytes_max: Doc[int, "control frames waiting per peer, bytes; over it the peer is let go"] = 262_144
     hello_timeout_s: Doc[float, "seconds a fresh WebSocket has to say hello"] = 5.0
     hellos_per_tick: Doc[int, "hellos looked at in one tick; the others wait"] = 20
@@ -74,6 +78,7 @@ class Limits:
         _within("limits.avatars_max", self.avatars_max, 1, 4096)
         _within("limits.rooms_max", self.rooms_max, 1, 256)
         _within("limits.things_max", self.things_max, 1, 1024)
+        _within("limits.far_parts", self.far_parts, 1, 255)
         _within("limits.cell_mm", self.cell_mm, 1_500, 64_000)
         _within("limits.rewind_s", self.rewind_s, 0.05, 2.0)
 

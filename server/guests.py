@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from server.net.messages import Bye, Several, Welcome, encoder
 from server.net.session import Session
 from server.net.wire import AnyWire, Peer
+from server.publish import Publisher
 from server.reception import Newcomer
 from server.world.events import WaveFrame
 
@@ -35,8 +36,8 @@ def frame_of(body: object) -> bytes:
 class Guests:
     """All connected clients of a shard."""
 
-    def __init__(self, wire: AnyWire) -> None:
-        self._wire = wire
+    def __init__(self, wire: AnyWire, publisher: Publisher) -> None:
+        self._wire, self._publisher = wire, publisher
         self._by_peer: dict[Peer, Guest] = {}
         self._by_client: dict[int, Guest] = {}
         self._news: dict[int, list[bytes]] = {}
@@ -60,10 +61,6 @@ class Guests:
         """The guests in a room, in the order they came."""
         return self._rooms[room].values()
 
-    def occupied(self) -> list[tuple[int, list[Peer]]]:
-        """Every room that ever had guests, ascending, with its peers now."""
-        return [(room, list(guests)) for room, guests in sorted(self._rooms.items())]
-
     def add(self, guest: Guest) -> None:
         """A verified client is connected."""
         assert guest.client not in self._by_client, "one connection per client: the earlier one is ended first"
@@ -80,13 +77,13 @@ class Guests:
         self.leave_room(guest)
         guest.room = room
         self._rooms[room][guest.peer] = guest
-        self._wire.join_view(guest.peer, room, room)
+        self._publisher.enter(guest.peer, guest.client, room)
 
     def leave_room(self, guest: Guest) -> None:
         """The guest sees no room; the next snapshot is not theirs."""
         if guest.room >= 0:
             self._rooms[guest.room].pop(guest.peer, None)
-            self._wire.leave_view(guest.peer)
+            self._publisher.leave(guest.peer, guest.client, guest.room)
             guest.room = -1
             guest.beds.clear()
 

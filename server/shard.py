@@ -16,9 +16,9 @@ from server.journal import Checkpoint, Header, Journal
 from server.net.messages import Bye, Notice
 from server.net.wire import AnyWire
 from server.pacer import Pacer
+from server.publish import Publisher
 from server.reception import Reception
 from server.recorder import Recorder
-from server.views import Views
 from server.world.commands import (
     Command,
     Detach,
@@ -57,8 +57,8 @@ class Shard:
         self.config, self.limits = config, config.limits
         self.world, self.wire = world, wire
         self.reception, self.recorder, self.journal, self.pacer = reception, recorder, journal, pacer
-        self.views = Views(config.keyframe_every)
-        self.guests = Guests(wire)
+        self.publisher = Publisher(config, world, wire)
+        self.guests = Guests(wire, self.publisher)
         self.intake = Intake(config, world, wire, self.guests, reception, recorder, next_client)
         self._ledger_was_up = True
         self._told_vkey = ""
@@ -102,17 +102,10 @@ class Shard:
         self._tell_ledger()
         if self.pacer.thin:
             self.pacer.thinned += 1
+            self.publisher.skip()
         else:
-            self._send_views()
+            self.publisher.publish()
         self.wire.flush()
-
-    def _send_views(self) -> None:
-        for room, peers in self.guests.occupied():
-            if peers:
-                natives = [peer for peer in peers if peer.kind == "native"]
-                self.wire.view(room, room, self.world.tick, self.views.encode(self.world, room), natives)
-            else:
-                self.views.forget(room)
 
     def _route(self, event: Event) -> None:
         kind, index = event.audience
@@ -228,11 +221,12 @@ class Shard:
         """Counters and gauges for /metrics; no patient data."""
         figures = self.pacer.figures()
         figures["clients"] = float(len(self.guests))
+        figures["views"] = float(self.publisher.views)
         figures["tick"] = float(self.world.tick)
         figures["ledger_up"] = float(self.recorder.up)
         figures["ledger_size"] = float(self.recorder.size)
         figures["journal_bytes_total"] = float(self.journal.bytes_written)
-        for source in (self.intake.counters, self.wire.counters, self.views.counters, self.recorder.counters):
+        for source in (self.intake.counters, self.wire.counters, self.publisher.figures(), self.recorder.counters):
             figures.update({f"{name.replace('-', '_')}_total": float(value) for name, value in source.items()})
         return figures
 

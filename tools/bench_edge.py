@@ -27,10 +27,12 @@ from server.edge.frames import frame
 from server.edge.process import Edge
 from server.edge.socket import switching
 from server.net.addresses import addresses
+from server.net.compose import Chunk, Look, Sheet, write_sheet
 from server.net.keys import load_or_make_curve
 from server.net.protocol import SUBPROTOCOL
 from server.net.transport import Wire
 from server.net.wire import Inbound, Peer
+from server.sim.frame import BLOCK, HEADER
 from tools.bench_timing import Row, Sample, sample_of
 from tools.lines import allow_files
 
@@ -150,7 +152,8 @@ def _come_in(wire: Wire, count: int) -> list[Peer]:
             if isinstance(item, Inbound) and item.frame == b"\x80x":
                 peers.append(item.peer)
                 wire.verified(item.peer)
-                wire.join_view(item.peer, len(peers) // ROOM, len(peers) // ROOM)
+                wire.join_room(item.peer, len(peers) // ROOM)
+                wire.look(item.peer, Look(len(peers) // ROOM, 0, (0,)))
         wire.flush()
         if time.monotonic() > deadline_s:
             raise EdgeBenchError(f"only {len(peers)} of {count} browsers came in within {COME_IN_S:.0f} s")
@@ -177,12 +180,13 @@ def our_edge(count: int, size: int) -> Sample:
         try:
             with loaded(port, count):
                 _come_in(wire, count)
-                snapshot = b"\x01" + os.urandom(size - 1)
+                body = b"\0" + os.urandom(size - HEADER.size - BLOCK.size - 1)
+                block = Chunk(BLOCK.pack(0, len(body)) + body, ROOM, False)
 
                 def tick(number: int) -> None:
                     wire.receive(8192)
                     for room in range(count // ROOM + 1):
-                        wire.view(room, room, number, snapshot, ())
+                        wire.publish(room, number, write_sheet(Sheet(room, number, 1, {0: block})))
                     wire.flush()
 
                 assert process.pid is not None

@@ -108,8 +108,8 @@ def our_wire(clients: int, frames: list[bytes], poses_hz: float) -> Sample:
 
             def send(tick: int) -> None:
                 wire.receive(INBOUND_MAX)
-                for room, members in enumerate(rooms):
-                    wire.view(room, room, tick, frames[tick % len(frames)], members)
+                for members in rooms:
+                    wire.show(frames[tick % len(frames)], members)
                 wire.flush()
 
             sample = _paced(send, clients)

@@ -37,7 +37,7 @@ class Bench:
         house = tuple(msgspec.convert(one, Room) for one in made)
         limits = Limits(avatars_max=max(64, count))
         self.world = World(house, limits, TICK_HZ, 1)
-        self.views = Views(KEYFRAME_EVERY)
+        self.views = Views(KEYFRAME_EVERY, limits.far_parts)
         self.rooms = rooms
         joins = [
             Command(c + 1, 0, Join(f"Bot {c}", "clinician", room_slug(c // ROOM_PEOPLE), _word(c, 16), _word(c, 32)))
@@ -66,8 +66,7 @@ class Bench:
     def publish(self) -> None:
         """Every room's frame of a new tick (the step is measured alone, and taken off)."""
         self.world.step([], self.batch())
-        for room in range(self.rooms):
-            self.views.encode(self.world, room)
+        self.views.encode(self.world, range(self.rooms))
 
 
 def _word(number: int, size: int) -> bytes:

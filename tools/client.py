@@ -30,12 +30,12 @@ from server.net.session import POSE_STRUCT
 from server.net.token import base64url
 from server.sim.poses import POSE_KIND
 from server.sim.rotation import IDENTITY
-from server.sim.snapshot import NoBaseline, View, decode
+from server.sim.snapshot import View
 from server.world import commands, events
 from tools.client_lines import Line, NativeLine
+from tools.frames import FrameReader
 from tools.waves import WAVE_KIND, WaveBlock, read_wave
 
-KEYFRAMES_KEPT = 4
 WAVES_KEPT = 400  # blocks
 ORDER_TRIES_MAX = 10
 ORDER_AGAIN_S = 0.5  # when the chain stands still, because another entry is being recorded
@@ -125,8 +125,7 @@ class Client:
         self.scene: dict[str, Any] = {}
         self.people: dict[int, events.Person] = {}
         self.things: dict[int, events.ThingInfo] = {}
-        self.view: View | None = None
-        self.skipped = 0  # deltas whose keyframe was missed
+        self.seen = FrameReader()
         self.vitals: dict[int, events.BedVitals] = {}
         self.access: dict[int, events.BedAccess] = {}
         self.chains: dict[int, events.BedChain] = {}
@@ -134,9 +133,14 @@ class Client:
         self.orders: dict[int, Order] = {}  # by the number they were sent under
         self.refused: dict[int, events.Refused] = {}
         self.receipts: dict[int, Receipt] = {}  # by the number `place_order` or `enrol` gave
-        self._keyframes: dict[tuple[int, int], View] = {}
         self._key_leaves: dict[int, bytes] = {}  # of enrolments under way, by the number they were sent under
         self._again: list[Order] = []  # refused because the chain moved; to be signed again
+
+    @property
+    def view(self) -> View | None:
+        """Everybody near in the room one is in, as of `tick`; None until the first snapshot of it."""
+        seen = self.seen
+        return seen.view if self.room is not None and seen.frame.room == self.room.room_index else None
 
     # --- coming in --------------------------------------------------------------------------------------------------
 
@@ -162,7 +166,7 @@ class Client:
         if self._line is not None:
             self._line.close()
         self._line, self.bye = line, None
-        self._keyframes.clear()
+        self.seen.forget()
         self._send(make_hello(self.key, token=token, resume=resume))
 
     def resume(self, line: Line) -> None:
@@ -317,17 +321,8 @@ class Client:
         return heard
 
     def _saw(self, frame: bytes) -> None:
-        try:
-            view = decode(frame, self._keyframes)
-        except NoBaseline:
-            self.skipped += 1
-            return
-        if frame[0] == 1:
-            self._keyframes[view.room, view.tick] = view
-            while len(self._keyframes) > KEYFRAMES_KEPT:
-                del self._keyframes[next(iter(self._keyframes))]
-        if self.room is not None and view.room == self.room.room_index:
-            self.view, self.tick = view, view.tick
+        if self.seen.see(frame) and self.room is not None and self.seen.frame.room == self.room.room_index:
+            self.tick = self.seen.frame.tick
 
     def _heard(self, message: WireMessage) -> None:
         match message:
@@ -349,7 +344,8 @@ class Client:
                 self._heard_record(message)
 
     def _entered(self, room: events.RoomEntered) -> None:
-        self.room, self.view = room, None
+        self.room = room
+        self.seen.forget()
         self.scene = msgpack.unpackb(room.scene)
         self.people = {person.avatar: person for person in room.people}
         self.things = {thing.thing: thing for thing in room.things}

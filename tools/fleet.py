@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.net.hello import make_hello
 from server.net.messages import Bye, Several, Welcome, encoder, server_decoder
-from server.sim.snapshot import NoBaseline, decode
+from server.sim.frame import read_frame
+from server.sim.snapshot import NoBaseline, decode_body
 from server.world.commands import Role
 from server.world.events import Offered, Refused, RoomEntered, ThingInfo, ThingTaken, Waiting, WaitingList, YouWait
 from server.world.scene import Room
@@ -124,7 +125,7 @@ class Fleet:
 
     def _frame(self, number: int, frame: bytes, at_ns: int) -> None:
         kind = frame[0]
-        if kind in (1, 2):
+        if kind == 1:
             self._snapshot(number, frame, at_ns)
         elif kind < 0x80:
             self.counters["wave_blocks"] += 1
@@ -199,43 +200,46 @@ class Fleet:
         if known is None or known.thing != thing:
             place.things[thing & 0xFFF] = ThingInfo(thing, "", "")
 
-    def _snapshot(self, number: int, frame: bytes, at_ns: int) -> None:
-        """Count it for the bot; decode it if no bot has got the same bytes yet."""
-        bot = self.bots[number]
-        room, tick, age = frame[1], int.from_bytes(frame[2:6], "little"), frame[6]
-        if frame[0] == 1:
+    def _snapshot(self, number: int, data: bytes, at_ns: int) -> None:
+        """Count it for the bot; decode it if no bot has got the same bytes yet. Halls are counted only."""
+        bot, frame = self.bots[number], read_frame(data)
+        room, tick = frame.room, frame.tick
+        body = frame.blocks[0][1] if frame.blocks else b""
+        if not body or len(frame.blocks) > 1:
+            self.counters["hall_frames"] += 1
+        elif body[0] == 0:
             bot.keyframe = tick if room == bot.room else -1
         elif bot.keyframe < 0 or room != bot.room:
             self.counters["before_keyframe"] += 1  # just came in: in sync with the next keyframe
-        elif bot.keyframe != tick - age:
+        elif bot.keyframe != tick - body[0]:
             self.counters["keyframe_missed"] += 1  # of no use to this bot: as good as lost
             return
-        self.observer.got(number, room, tick, len(frame), at_ns)
+        self.observer.got(number, room, tick, len(data), at_ns)
         place = self.places.get(room)
         if place is None:
             self.counters["unknown_room"] += 1
-            return
-        known = place.frames.get(tick)
-        if known is None:
-            self._decode(place, room, tick, frame)
-        elif known != frame:
-            self.counters["frames_differ"] += 1
+        elif body and len(frame.blocks) == 1:
+            known = place.frames.get(tick)
+            if known is None:
+                self._decode(place, room, tick, data, body)
+            elif known != data:
+                self.counters["frames_differ"] += 1
 
-    def _decode(self, place: Place, room: int, tick: int, frame: bytes) -> None:
+    def _decode(self, place: Place, room: int, tick: int, data: bytes, body: bytes) -> None:
         try:
-            view = decode(frame, place.keyframes)
+            view = decode_body(body, room, tick, 0, place.keyframes)
         except NoBaseline:
             self.counters["before_keyframe"] += 1
             return
-        place.frames[tick] = frame
-        if frame[0] == 1:
-            place.keyframes[room, tick] = view
-            for old in [key for key in place.keyframes if key[1] < tick - 255]:
+        place.frames[tick] = data
+        if body[0] == 0:
+            place.keyframes[room, 0, tick] = view
+            for old in [key for key in place.keyframes if key[2] < tick - 255]:
                 del place.keyframes[old]
         for old_tick in [t for t in place.frames if t < tick - FRAMES_KEPT]:
             del place.frames[old_tick]
         place.view = view
-        self.observer.saw(view, place.bots, len(frame))
+        self.observer.saw(view, place.bots, len(data))
         if self.crowd is not None:
             hear(self.crowd, place, view)
 

@@ -58,7 +58,7 @@ class Place:
     bots: dict[int, int] = field(default_factory=dict)  # avatar slot -> bot
     handles: dict[int, int] = field(default_factory=dict)  # bot -> avatar handle
     frames: dict[int, bytes] = field(default_factory=dict)  # tick -> the frame as first got
-    keyframes: dict[tuple[int, int], View] = field(default_factory=dict)
+    keyframes: dict[tuple[int, int, int], View] = field(default_factory=dict)
     view: View | None = None
 
 

@@ -144,7 +144,8 @@ class Person:
         house = self.scene.house
         faults, seed = self.scene.faults(self.name)
         self.line = FaultyLine(end, Faults() if self.calm else faults, seed, house.clock)
-        self.client.room = self.client.view = None
+        self.client.room = None
+        self.client.seen.forget()
         self.asked_s = self.heard_s = now_s
         if self.resumable:
             self.client.resume(self.line)

@@ -67,7 +67,8 @@ class Edge:
         """Listen on both ports and begin to follow the shard; raises ConfigError if a port is taken."""
         meeting = addresses(Path(self.config.data))
         clock = SystemClock()
-        self.wire = EdgeWire(meeting.edge, meeting.views, EdgeHello(PROTOCOL_HASH, self._name()))
+        hello = EdgeHello(PROTOCOL_HASH, self._name())
+        self.wire = EdgeWire(meeting.edge, meeting.views, hello, self.config.limits)
         self.exchange = Exchange(self.wire, self.config.limits, clock, self.log)
         self.exchange.browsers_max = self._browsers_max()
         self.admin = admin_port.Admin(self.exchange)

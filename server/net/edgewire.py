@@ -1,21 +1,25 @@
-"""The edge's end of the link to its shard: messages both ways, and the views its browsers may see, opened.
+"""The edge's end of the link to its shard: messages both ways, and what its browsers may see, opened and composed.
 
-Owns the two sockets of the edge, the epoch keys and who belongs to which view. Never parses a client frame. For
+Owns the two sockets of the edge, the epoch keys and who looks where in which room. Never parses a client frame. For
 asyncio. Lives as long as the edge: libzmq reconnects by itself; `hello` is sent again whenever the shard's end is new.
 """
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 import msgspec
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from server.config import Limits
 from server.net import link
+from server.net.audience import Audience
+from server.net.compose import Look, read_sheet
 from server.net.messages import encoder
 from server.net.seal import TOPIC, SealError, open_sealed, read_header, topic
+from server.sim.faults import SnapshotError
 
 QUEUE_MESSAGES_MAX = 4096
 EARLY_FRAMES_MAX = 16  # sealed frames that wait for their epoch's key, per view
@@ -24,7 +28,7 @@ HELLO_WANTED = "hello"
 
 
 class Seen(NamedTuple):
-    """A snapshot of a view, opened, for these connections."""
+    """This tick's snapshot frame of these connections, who all look at the same cells of a room."""
 
     view: int
     tick: int
@@ -61,10 +65,15 @@ class ViewState:
 
 
 class Views:
-    """All views of an edge; opens what it has keys for. No sockets here."""
+    """All rooms that an edge may show; opens what it has keys for and composes what each browser sees. No sockets here.
 
-    def __init__(self) -> None:
+    Beyond one tick nothing is kept of a room but who looks where.
+    """
+
+    def __init__(self, limits: Limits, tick_hz: int = 30, facing: Callable[[int], int] | None = None) -> None:
+        """`facing`: the yaw of a connection's viewer in 1/1024 turn, below 0 if it is not known."""
         self.views: dict[int, ViewState] = {}
+        self.audience: Audience[int] = Audience(limits, tick_hz, facing)
         self.counters = {"view_unopened": 0, "view_early": 0}
 
     def learn(self, message: link.ViewKey) -> list[Seen]:
@@ -72,7 +81,15 @@ class Views:
         state = self.views.setdefault(message.view, ViewState())
         state.learn(message.epoch, message.key, message.conns)
         early, state.early = list(state.early), deque(maxlen=EARLY_FRAMES_MAX)
-        return [seen for header, sealed in early if (seen := self.open(message.view, header, sealed))]
+        return [seen for header, sealed in early for seen in self.open(message.view, header, sealed)]
+
+    def look(self, message: link.Look) -> None:
+        """What members of a room see of it from now on."""
+        state = self.views.get(message.room)
+        look = Look(message.room, message.home, tuple(sorted(message.cells)))
+        for conn in message.conns:
+            if state is not None and conn in state.conns:
+                self.audience.see(conn, look)
 
     def leave(self, message: link.ViewLeft) -> bool:
         """Forget members; True if the view has none left and was forgotten."""
@@ -80,7 +97,8 @@ class Views:
         if state is None:
             return False
         for conn in message.conns:
-            state.conns.pop(conn, None)
+            if state.conns.pop(conn, 0) is None:
+                self.audience.forget(conn)
         if state.conns:
             return False
         del self.views[message.view]
@@ -88,27 +106,35 @@ class Views:
 
     def forget(self, conn: int) -> None:
         """A WebSocket closed: it sees nothing any more (the shard is told by Gone)."""
+        self.audience.forget(conn)
         for state in self.views.values():
             state.conns.pop(conn, None)
 
-    def open(self, view: int, header: bytes, sealed: bytes) -> Seen | None:
-        """Open a publication; None if it has to wait for its key or cannot be opened (counted)."""
+    def forget_all(self) -> None:
+        """The shard is another one: nobody is anywhere."""
+        for state in self.views.values():
+            for conn in state.conns:
+                self.audience.forget(conn)
+        self.views.clear()
+
+    def open(self, view: int, header: bytes, sealed: bytes) -> list[Seen]:
+        """The frames of a publication; none if it has to wait for its key or cannot be opened (counted)."""
         state = self.views.get(view)
         if state is None:
             self.counters["view_unopened"] += 1
-            return None
+            return []
         try:
             about = read_header(header)
             key = state.keys.get(about.epoch)
             if key is None:
                 state.early.append((header, sealed))
                 self.counters["view_early"] += 1
-                return None
-            frame = open_sealed(key, header, sealed)
-        except SealError:
+                return []
+            sheet = read_sheet(open_sealed(key, header, sealed))
+        except (SealError, SnapshotError):
             self.counters["view_unopened"] += 1
-            return None
-        return Seen(view, about.tick, frame, tuple(state.conns))
+            return []
+        return [Seen(view, about.tick, one.frame, tuple(one.viewers)) for one in self.audience.show(sheet)]
 
 
 class EdgeWire:
@@ -117,10 +143,17 @@ class EdgeWire:
     Counters: sends dropped because the link is full or down, messages that are no link messages.
     """
 
-    def __init__(self, edge_address: str, views_address: str, hello: link.EdgeHello) -> None:
-        """Connect (in the background) to the shard's edge ROUTER and view XPUB."""
+    def __init__(
+        self,
+        edge_address: str,
+        views_address: str,
+        hello: link.EdgeHello,
+        limits: Limits,
+        facing: Callable[[int], int] | None = None,
+    ) -> None:
+        """Connect (in the background) to the shard's edge ROUTER and view XPUB; `facing` as for Views."""
         self.hello = hello
-        self.views = Views()
+        self.views = Views(limits, facing=facing)
         self.counters = {"link_dropped": 0, "link_undecodable": 0}
         self.up = False
         self._hello_due = False
@@ -226,7 +259,7 @@ class EdgeWire:
             self._events.append(LinkDown())
             for view in self.views.views:
                 self._published.setsockopt(zmq.UNSUBSCRIBE, topic(view))
-            self.views.views.clear()
+            self.views.forget_all()
         self.up = False
 
     def _read_link(self) -> bool:
@@ -246,10 +279,14 @@ class EdgeWire:
         elif isinstance(message, link.ViewLeft):
             if self.views.leave(message):
                 self._published.setsockopt(zmq.UNSUBSCRIBE, topic(message.view))
+        elif isinstance(message, link.Look):
+            self.views.look(message)
         elif isinstance(message, link.Close) and not message.conns and message.code == HELLO_WANTED:
             self._lost()
             self._hello_due = True
         else:
+            if isinstance(message, link.EdgeWelcome):
+                self.views.audience.tick_hz = message.tick_hz
             self._events.append(message)
         return True
 
@@ -259,7 +296,5 @@ class EdgeWire:
         except zmq.Again:
             return False
         if len(parts) == 3 and len(parts[0]) == TOPIC.size:
-            seen = self.views.open(TOPIC.unpack(parts[0])[1], parts[1], parts[2])
-            if seen is not None and seen.conns:
-                self._events.append(seen)
+            self._events.extend(self.views.open(TOPIC.unpack(parts[0])[1], parts[1], parts[2]))
         return True

@@ -1,4 +1,4 @@
-"""What the hub remembers of each end: edges, and the keys of views that edges show.
+"""What the hub remembers of each end: edges, and the keys of rooms that edges show.
 
 Owns the rows of those tables; `net.hub` alone changes them.
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from server.net import link
+from server.net.compose import Look
 from server.net.seal import new_key
 from server.net.wire import Peer
 
@@ -30,15 +31,15 @@ class Edge:
     conns: dict[int, None] = field(default_factory=dict)
     rows: list[tuple[list[int], bytes]] = field(default_factory=list)
     messages: list[link.ToEdge] = field(default_factory=list)
+    looks: dict[int, Look] = field(default_factory=dict)  # of connections, to be told
     backlog: deque[bytes] = field(default_factory=deque)
     backlog_bytes: int = 0
 
 
 @dataclass(slots=True, eq=False)
-class ViewSeal:
-    """A view with viewers behind edges: its members, epoch and key. `stale`: a member left, so a new key is due."""
+class RoomSeal:
+    """A room with viewers behind edges: its members, epoch and key. `stale`: a member left, so a new key is due."""
 
-    room: int
     members: dict[Peer, None] = field(default_factory=dict)
     joining: dict[Peer, None] = field(default_factory=dict)
     epoch: int = 1

@@ -1,22 +1,24 @@
 """Who is connected and what is queued for whom: the part of the wire that needs no socket.
 
-Owns the table of edges, their bounded outboxes, view membership and room-epoch keys; native peers are `net.natives`.
-`net.transport` (sockets) and `net.memory` (tests) add the ways in and out. Never parses a client frame, never blocks,
-reads no clock. Ways out are tried once per flush.
+Owns the table of edges, their bounded outboxes, who is in which room and the room-epoch keys; native peers are
+`net.natives`. `net.transport` (sockets) and `net.memory` (tests) add the ways in and out. Never parses a client frame,
+never blocks, reads no clock. Ways out are tried once per flush.
 """
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from server.config import Limits
 from server.net import link
-from server.net.ends import Edge, Sent, ViewSeal
+from server.net.compose import Look
+from server.net.ends import Edge, RoomSeal, Sent
 from server.net.gate import NO_ROW, Burst, PoseGate
 from server.net.messages import encoder
 from server.net.natives import Natives
 from server.net.protocol import PROTOCOL_HASH
-from server.net.seal import new_key, seal, topic
+from server.net.seal import new_key, topic
+from server.net.seal import seal as sealed
 from server.net.uplink import NO_POSES, Poses
 from server.net.wire import Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer, Received
 
@@ -36,10 +38,10 @@ class Hub(ABC):
     def __init__(self, limits: Limits, tick_hz: int) -> None:
         self.counters: dict[str, int] = dict.fromkeys(COUNTED, 0)
         self.limits = limits
-        self._tick_hz = tick_hz
+        self.tick_hz = tick_hz
         self._edges: dict[bytes, Edge] = {}
-        self._views: dict[int, ViewSeal] = {}
-        self._view_of: dict[Peer, int] = {}
+        self._rooms: dict[int, RoomSeal] = {}
+        self._room_of: dict[Peer, int] = {}
         self._publications: list[tuple[int, int, bytes]] = []
         self._ended: OrderedDict[Peer, None] = OrderedDict()
         self._refused_edges: dict[bytes, str] = {}
@@ -70,7 +72,7 @@ class Hub(ABC):
 
     @abstractmethod
     def _publish(self, parts: Sequence[bytes]) -> None:
-        """Publish a sealed view."""
+        """Publish a sealed sheet."""
 
     # --- what comes in ----------------------------------------------------------------------------------------------
 
@@ -103,7 +105,7 @@ class Hub(ABC):
             self._drop_edge(edge)
         self._edges_ever += 1
         edge = self._edges[route] = Edge(route, hello.name, self._edges_ever)
-        edge.messages.append(link.EdgeWelcome("shard", self._tick_hz))
+        edge.messages.append(link.EdgeWelcome("shard", self.tick_hz))
         self._events.append(EdgeUp(route))
 
     def _refuse_edge(self, route: bytes, code: str) -> None:
@@ -139,7 +141,7 @@ class Hub(ABC):
         if conn in edge.conns:
             del edge.conns[conn]
             self._events.append(Gone(peer, reason))
-        self.leave_view(peer)
+        self.leave_room(peer)
 
     # --- who is let go ----------------------------------------------------------------------------------------------
 
@@ -153,8 +155,8 @@ class Hub(ABC):
         for conn in edge.conns:
             self._gate.forget(edge.number << 32 | conn)
             self._events.append(Gone(Peer("edge", edge.route, conn), "edge"))
-        for peer in [p for p in self._view_of if p.route == edge.route]:
-            self.leave_view(peer)
+        for peer in [p for p in self._room_of if p.route == edge.route]:
+            self.leave_room(peer)
         self._events.append(EdgeDown(edge.route))
 
     # --- what the shard says ----------------------------------------------------------------------------------------
@@ -180,34 +182,42 @@ class Hub(ABC):
             if route in self._edges:
                 self._edges[route].rows.append((conns, frame))
 
-    def view(self, view: int, room: int, tick: int, frame: bytes, natives: Sequence[Peer]) -> None:
+    def show(self, frame: bytes, peers: Collection[Peer]) -> None:
         """See AnyWire."""
-        if natives:
-            self._natives.show(frame, natives)
-        if view in self._views:
-            self._publications.append((view, tick, frame))
+        self._natives.show(frame, peers)
 
-    def join_view(self, peer: Peer, view: int, room: int) -> None:
+    def publish(self, room: int, tick: int, body: bytes) -> None:
+        """See AnyWire."""
+        if room in self._rooms:
+            self._publications.append((room, tick, body))
+
+    def join_room(self, peer: Peer, room: int) -> None:
         """See AnyWire."""
         if peer.kind != "edge" or peer.route not in self._edges:
             return
-        self.leave_view(peer)
-        seen = self._views.setdefault(view, ViewSeal(room))
-        seen.joining[peer] = None
-        self._view_of[peer] = view
+        self.leave_room(peer)
+        self._rooms.setdefault(room, RoomSeal()).joining[peer] = None
+        self._room_of[peer] = room
 
-    def leave_view(self, peer: Peer) -> None:
+    def leave_room(self, peer: Peer) -> None:
         """See AnyWire."""
-        view = self._view_of.pop(peer, None)
-        if view is None:
+        room = self._room_of.pop(peer, None)
+        if room is None:
             return
-        seen = self._views[view]
-        if peer in seen.members:
-            del seen.members[peer]
-            seen.stale = True
-            if peer.route in self._edges:
-                self._edges[peer.route].messages.append(link.ViewLeft(view, [peer.conn]))
-        seen.joining.pop(peer, None)
+        seal, edge = self._rooms[room], self._edges.get(peer.route)
+        if edge is not None:
+            edge.looks.pop(peer.conn, None)
+        if peer in seal.members:
+            del seal.members[peer]
+            seal.stale = True
+            if edge is not None:
+                edge.messages.append(link.ViewLeft(room, [peer.conn]))
+        seal.joining.pop(peer, None)
+
+    def look(self, peer: Peer, look: Look) -> None:
+        """See AnyWire."""
+        if self._room_of.get(peer) == look.room and peer.route in self._edges:
+            self._edges[peer.route].looks[peer.conn] = look
 
     def close(self, peer: Peer, code: str) -> None:
         """See AnyWire."""
@@ -215,7 +225,7 @@ class Hub(ABC):
             self._natives.close(peer)
             return
         edge = self._edges.get(peer.route)
-        self.leave_view(peer)
+        self.leave_room(peer)
         self._remember_end(peer)
         if edge is not None:
             self._gate.forget(edge.number << 32 | peer.conn)
@@ -236,39 +246,49 @@ class Hub(ABC):
 
     def flush(self) -> None:
         """See AnyWire. Keys go before what they open, a Bye before its Close."""
-        for view, seen in list(self._views.items()):
-            self._settle_view(view, seen)
+        for room, seal in list(self._rooms.items()):
+            self._settle_room(room, seal)
         self._natives.flush()
         for edge in list(self._edges.values()):
             self._flush_edge(edge)
         for route, code in self._refused_edges.items():
             self._send_edge(route, encoder.encode(link.Close([], code)))
         self._refused_edges.clear()
-        for view, tick, frame in self._publications:
-            if view in self._views:
-                seen = self._views[view]
-                assert tick > seen.newest_tick, "a view is sealed once a tick: a nonce must not be used twice"
-                seen.newest_tick = tick
-                self._publish((topic(view), *seal(seen.key, seen.room, seen.epoch, tick, frame)))
+        for room, tick, body in self._publications:
+            if room in self._rooms:
+                seal = self._rooms[room]
+                assert tick > seal.newest_tick, "a room is sealed once a tick: a nonce must not be used twice"
+                seal.newest_tick = tick
+                self._publish((topic(room), *sealed(seal.key, room, seal.epoch, tick, body)))
         self._publications.clear()
 
-    def _settle_view(self, view: int, seen: ViewSeal) -> None:
+    def _settle_room(self, room: int, seal: RoomSeal) -> None:
         """A fresh key for those who stay if somebody left; the key in use for those who joined."""
-        if seen.stale:
-            seen.epoch, seen.key, seen.stale = seen.epoch + 1, new_key(), False
-            told = dict.fromkeys(peer.route for peer in (*seen.members, *seen.joining))
+        if seal.stale:
+            seal.epoch, seal.key, seal.stale = seal.epoch + 1, new_key(), False
+            told = dict.fromkeys(peer.route for peer in (*seal.members, *seal.joining))
         else:
-            told = dict.fromkeys(peer.route for peer in seen.joining)
+            told = dict.fromkeys(peer.route for peer in seal.joining)
         for route in told:
-            conns = [peer.conn for peer in seen.joining if peer.route == route]
-            self._edges[route].messages.append(link.ViewKey(view, seen.room, seen.epoch, seen.key, conns))
-        seen.members.update(seen.joining)
-        seen.joining.clear()
-        if not seen.members:
-            del self._views[view]
+            conns = [peer.conn for peer in seal.joining if peer.route == route]
+            self._edges[route].messages.append(link.ViewKey(room, room, seal.epoch, seal.key, conns))
+        seal.members.update(seal.joining)
+        seal.joining.clear()
+        if not seal.members:
+            del self._rooms[room]
+
+    def _tell_looks(self, edge: Edge) -> None:
+        """What each connection sees, one message for all that see the same; after the keys they need for it."""
+        looks: dict[Look, list[int]] = {}
+        for conn, look in edge.looks.items():
+            looks.setdefault(look, []).append(conn)
+        edge.looks = {}
+        edge.messages += [link.Look(conns, *look[:2], list(look.cells)) for look, conns in looks.items()]
 
     def _flush_edge(self, edge: Edge) -> None:
         ready: list[link.ToEdge] = []
+        if edge.looks:
+            self._tell_looks(edge)
         if edge.rows:
             ready.append(link.ToBrowsers(edge.rows))
         ready += edge.messages

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from server.world.commands import U32, Digest32, Wire
 
+LOOK_CELLS_MAX = 64
 Conn = U32  # number the edge gave to one WebSocket, never reused while the edge lives
 
 
@@ -73,7 +74,7 @@ class ToBrowsers(Wire, tag=6, frozen=True):
 
 
 class ViewKey(Wire, tag=7, frozen=True):
-    """From now on `conns` (added to those already told) see view `view`, sealed under this epoch's key."""
+    """From now on `conns` (added to those already told) are in view `view` (a room), sealed under this epoch's key."""
 
     view: U32
     room: int
@@ -83,10 +84,22 @@ class ViewKey(Wire, tag=7, frozen=True):
 
 
 class ViewLeft(Wire, tag=8, frozen=True):
-    """These connections no longer see the view; effective before anything of a later epoch is passed on."""
+    """These connections are no longer in the view; effective before anything of a later epoch is passed on."""
 
     view: U32
     conns: list[Conn]
+
+
+class Look(Wire, tag=12, frozen=True):
+    """From the next snapshot on these connections see the cells `cells` of the room, from the cell `home`.
+
+    A connection without a Look in the room it belongs to (ViewKey) is shown nothing; ViewLeft ends its Look.
+    """
+
+    conns: list[Conn]
+    room: Annotated[int, Meta(ge=0, le=255)]
+    home: Annotated[int, Meta(ge=0, le=4095)]
+    cells: Annotated[list[int], Meta(max_length=LOOK_CELLS_MAX)]
 
 
 class Close(Wire, tag=9, frozen=True):
@@ -115,7 +128,7 @@ class Stats(Wire, tag=11, frozen=True):
 
 
 FromEdge = EdgeHello | FromBrowsers | Gone | Ask
-ToEdge = EdgeWelcome | ToBrowsers | ViewKey | ViewLeft | Close | Answer | Stats
+ToEdge = EdgeWelcome | ToBrowsers | ViewKey | ViewLeft | Close | Answer | Stats | Look
 
 from_edge_decoder = msgspec.msgpack.Decoder(FromEdge)
 to_edge_decoder = msgspec.msgpack.Decoder(ToEdge)

@@ -55,7 +55,7 @@ class MemoryEdge:
         self.capacity = PIPE_MESSAGES * 64
         self.received: deque[bytes] = deque()
         self.published: deque[tuple[bytes, bytes, bytes]] = deque()
-        self.views = Views()
+        self.views = Views(wire.limits, wire.tick_hz)
         self.open = True
         self._wire = wire
         self.send(link.EdgeHello(PROTOCOL_HASH, name))
@@ -75,11 +75,11 @@ class MemoryEdge:
                 taken.extend(self.views.learn(message))
             elif isinstance(message, link.ViewLeft):
                 self.views.leave(message)
+            elif isinstance(message, link.Look):
+                self.views.look(message)
         while self.published:
             subject, header, sealed = self.published.popleft()
-            seen = self.views.open(TOPIC.unpack(subject)[1], header, sealed)
-            if seen is not None:
-                taken.append(seen)
+            taken.extend(self.views.open(TOPIC.unpack(subject)[1], header, sealed))
         return taken
 
     def close(self) -> None:

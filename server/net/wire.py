@@ -3,9 +3,10 @@
 Owns the values that pass between shard and wire, and the interface of both. Frames are opaque here: never parsed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from server.net.compose import Look
 from server.net.gate import NO_ROW
 from server.net.link import Question
 from server.net.uplink import Poses
@@ -59,7 +60,7 @@ Received = Inbound | Gone | EdgeUp | EdgeDown | Asked
 
 
 class AnyWire(Protocol):
-    """What the shard calls, in this order each tick: receive, (step), post / view / join / leave, flush, wait."""
+    """What the shard calls each tick: receive, (step), then join, leave, look, post, show, publish; flush, wait."""
 
     counters: dict[str, int]  # drops and skips by reason, ever growing
 
@@ -80,20 +81,28 @@ class AnyWire(Protocol):
         """Queue a control or wave frame for peers. A peer whose queue is over its limit is Gone at the next receive."""
         ...
 
-    def view(self, view: int, room: int, tick: int, frame: bytes, natives: Sequence[Peer]) -> None:
-        """Queue this tick's snapshot of a view: for these native peers, and sealed for the edges with peers in it."""
+    def show(self, frame: bytes, peers: Collection[Peer]) -> None:
+        """Queue this tick's snapshot of these native peers, shared by all of them."""
+        ...
+
+    def publish(self, room: int, tick: int, body: bytes) -> None:
+        """Queue this tick's sheet of a room (`net.compose`), to be sealed for the edges with peers in it."""
         ...
 
     def flush(self) -> None:
-        """Send all that is queued: one message per native peer, one ToBrowsers per edge, one publication per view."""
+        """Send all that is queued: one message per native peer, one ToBrowsers per edge, one publication per room."""
         ...
 
-    def join_view(self, peer: Peer, view: int, room: int) -> None:
-        """An edge's connection sees this view from the next snapshot on (native peers are named in `view`)."""
+    def join_room(self, peer: Peer, room: int) -> None:
+        """An edge may show this room to its connection from the next snapshot on (native peers are named in `show`)."""
         ...
 
-    def leave_view(self, peer: Peer) -> None:
-        """An edge's connection sees its view no more: the next snapshot is sealed under a key it was never told."""
+    def leave_room(self, peer: Peer) -> None:
+        """An edge's connection is in no room: the next snapshot is sealed under a key it was never told."""
+        ...
+
+    def look(self, peer: Peer, look: Look) -> None:
+        """What an edge shows to its connection of the room it is in, from the next snapshot on."""
         ...
 
     def close(self, peer: Peer, code: str) -> None:

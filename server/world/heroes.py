@@ -75,6 +75,19 @@ def partners(t: Tables, who: Resident) -> tuple[int, ...]:
     return tuple(sorted(here[: int(t.limits.own_heroes_max)]))
 
 
+def all_partners(t: Tables) -> dict[int, tuple[int, ...]]:
+    """The same for everybody who has a bond in a hall, by client, in one pass over the bonds."""
+    found: dict[int, list[int]] = {}
+    for pair in reversed(t.bonds):
+        one, other = (t.residents.get(client) for client in pair)
+        if one is None or other is None or one.room != other.room or not t.in_hall[one.room]:
+            continue
+        found.setdefault(one.client, []).append(other.slot)
+        found.setdefault(other.client, []).append(one.slot)
+    most = int(t.limits.own_heroes_max)
+    return {client: tuple(sorted(slots[:most])) for client, slots in found.items()}
+
+
 def forget(t: Tables, who: Resident) -> None:
     """Somebody leaves a room: nobody's hero any more."""
     t.hero_until[who.slot] = 0

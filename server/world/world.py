@@ -199,6 +199,10 @@ class World:
         """Slots of those whom a client that is here sees as if near (`limits.own_heroes_max`), ascending."""
         return heroes.partners(self._t, self._t.residents[client])
 
+    def all_heroes_of(self) -> dict[int, tuple[int, ...]]:
+        """`heroes_of` for every client for whom it is not empty, by client."""
+        return heroes.all_partners(self._t)
+
     @property
     def bonds(self) -> int:
         """How many pairs of people have to do with each other now; 0 means that `heroes_of` is empty for all."""

@@ -19,6 +19,7 @@ from server.net.addresses import addresses
 from server.net.keys import load_or_make_curve
 from server.net.protocol import SUBPROTOCOL
 from server.net.transport import Wire
+from tests.net.net_sheets import join, publish
 
 TICK_HZ = 50
 
@@ -33,7 +34,7 @@ class ShardEnd:
         self.heard: list[w.Received] = []
         self.batches: list[int] = []
         self.peers: dict[int, w.Peer] = {}
-        self.snapshot = b"\x01snapshot"
+        self.snapshot = b"snapshot"  # body of the one block of both views
         self.answers = True
         self.ended = threading.Event()
         self._orders: list[Callable[[], None]] = []
@@ -57,7 +58,7 @@ class ShardEnd:
             for order in orders:
                 order()
             for view in (1, 2):
-                self.wire.view(view, view, tick, self.snapshot, ())
+                publish(self.wire, view, tick, self.snapshot)
             self.wire.flush()
         self.wire.shut()
 
@@ -66,9 +67,9 @@ class ShardEnd:
             self.peers[one.peer.conn] = one.peer
             self.wire.verified(one.peer)
             if one.frame.startswith(b"\x90view"):
-                self.wire.join_view(one.peer, int(one.frame[5:]), int(one.frame[5:]))
+                join(self.wire, one.peer, int(one.frame[5:]))
             elif one.frame == b"\x90leave":
-                self.wire.leave_view(one.peer)
+                self.wire.leave_room(one.peer)
             elif one.frame == b"\x90end":
                 self.wire.post([one.peer], b"\x91bye")
                 self.wire.close(one.peer, "banned")

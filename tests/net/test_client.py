@@ -25,7 +25,8 @@ from server.net.messages import Bye, Hello, Pong, Welcome, encoder
 from server.net.protocol import PROTOCOL_HASH
 from server.net.session import Pose, Session, read_hello
 from server.net.wire import Inbound, Peer
-from server.sim.snapshot import delta_of, keyframe_of, view_of
+from server.sim.frame import write_frame
+from server.sim.snapshot import delta_body, keyframe_body, view_of
 from server.sim.state import new_avatars, new_things
 from server.world import commands, events
 from tools.client import ORDER_TRIES_MAX, Client, ClientError, load_signing_key
@@ -120,10 +121,12 @@ def test_keyframes_and_deltas_become_views_and_a_missed_keyframe_is_waited_for()
     old = view_of(avatars, things, 2, one, none, 101)
     avatars.head_mm[1] = [100, 1600, -200]
     new = view_of(avatars, things, 2, one, none, 103)
-    house.tell(delta_of(new, old))
+    keyframe = write_frame(2, 101, 0, [(0, keyframe_body(old))])
+    delta = write_frame(2, 103, 0, [(0, delta_body(new, old))])
+    house.tell(delta)
     house.turn()
-    assert client.view is None and client.skipped == 1
-    house.tell(keyframe_of(old), delta_of(new, old))
+    assert client.view is None and client.seen.skipped == 1
+    house.tell(keyframe, delta)
     house.turn()
     assert client.view is not None and client.view.head_mm.tolist() == [[100, 1600, -200]] and client.tick == 103
 

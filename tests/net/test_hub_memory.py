@@ -13,6 +13,7 @@ from server.net.edgewire import Seen
 from server.net.memory import MemoryEdge, MemoryWire
 from server.net.seal import SealError, open_sealed
 from server.net.wire import AnyWire, Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer
+from tests.net.net_sheets import frame_of, join, publish
 
 LIMITS = Limits(inbound_queue_max=4, outbound_bytes_max=1000, unverified_peers_max=3)
 
@@ -51,7 +52,7 @@ def test_one_message_a_tick_with_the_snapshot_first() -> None:
     wire = wired()
     client, peer = native(wire)
     wire.post([peer], b"\x91a")
-    wire.view(0, 0, 1, b"\x01snap", [peer])
+    wire.show(b"\x01snap", [peer])
     wire.post([peer], b"\x91b")
     wire.flush()
     wire.flush()
@@ -66,7 +67,7 @@ def test_a_slow_reader_misses_snapshots_and_keeps_every_control_frame() -> None:
     got = []
     for tick in range(6):
         wire.post([peer], bytes([0x90, tick]))
-        wire.view(0, 0, tick, b"\x01", [peer, other])
+        wire.show(b"\x01", [peer, other])
         wire.flush()
         got += quick.read()
     assert got == [[b"\x01"]] * 6
@@ -107,9 +108,9 @@ def test_a_lost_connection_is_reported_once() -> None:
     wire = wired()
     client, peer = native(wire)
     client.close()
-    wire.view(0, 0, 1, b"\x01", [peer])
+    wire.show(b"\x01", [peer])
     wire.flush()
-    wire.view(0, 0, 2, b"\x01", [peer])
+    wire.show(b"\x01", [peer])
     wire.flush()
     assert wire.receive(10) == [Gone(peer, "lost")]
 
@@ -192,19 +193,19 @@ def test_a_member_who_left_reads_nothing_from_the_next_tick_on_and_others_see_no
     staying, (stayer,) = edge_with(wire, 1, name="one")
     leaving, (leaver,) = edge_with(wire, 1, name="two")
     for peer in (stayer, leaver):
-        wire.join_view(peer, 7, 3)
+        join(wire, peer, 7)
     got = []
     old_keys: dict[int, bytes] = {}
     for tick in range(6):
         if tick == 3:
             old_keys = dict(leaving.views.views[7].keys)
-            wire.leave_view(leaver)
-        wire.view(7, 3, tick, bytes([1, tick]), [])
+            wire.leave_room(leaver)
+        publish(wire, 7, tick, bytes([tick]))
         wire.flush()
         late = list(leaving.published)
         got += [(item.tick, item.frame, item.conns) for item in seen(staying)]
         assert bool(seen(leaving)) == (tick < 3)
-    assert got == [(tick, bytes([1, tick]), (1,)) for tick in range(6)]
+    assert got == [(tick, frame_of(7, tick, bytes([tick])), (1,)) for tick in range(6)]
     _, header, sealed = late[-1]
     for key in old_keys.values():
         try:
@@ -217,13 +218,13 @@ def test_a_member_who_left_reads_nothing_from_the_next_tick_on_and_others_see_no
 def test_a_snapshot_that_overtakes_its_key_is_opened_when_the_key_comes() -> None:
     wire = wired()
     edge, (peer, other) = edge_with(wire, 1, 2)
-    wire.join_view(peer, 7, 3)
-    wire.join_view(other, 7, 3)
-    wire.view(7, 3, 1, b"\x01a", [])
+    join(wire, peer, 7)
+    join(wire, other, 7)
+    publish(wire, 7, 1, b"a")
     wire.flush()
     edge.read()
-    wire.leave_view(other)
-    wire.view(7, 3, 2, b"\x01b", [])
+    wire.leave_room(other)
+    publish(wire, 7, 2, b"b")
     wire.flush()
     held, edge.received = edge.received, type(edge.received)()
     assert edge.read() == []
@@ -234,10 +235,10 @@ def test_a_snapshot_that_overtakes_its_key_is_opened_when_the_key_comes() -> Non
 def test_a_view_is_never_sealed_twice_for_one_tick() -> None:
     wire = wired()
     _, (peer,) = edge_with(wire, 1)
-    wire.join_view(peer, 7, 3)
-    wire.view(7, 3, 5, b"\x01a", [])
+    join(wire, peer, 7)
+    publish(wire, 7, 5, b"a")
     wire.flush()
-    wire.view(7, 3, 5, b"\x01b", [])
+    publish(wire, 7, 5, b"b")
     with pytest.raises(AssertionError, match="nonce"):
         wire.flush()
 
@@ -245,11 +246,11 @@ def test_a_view_is_never_sealed_twice_for_one_tick() -> None:
 def test_views_without_edge_members_are_not_published() -> None:
     wire = wired()
     edge, (peer,) = edge_with(wire, 1)
-    wire.view(7, 3, 1, b"\x01", [])
-    wire.join_view(peer, 7, 3)
-    wire.leave_view(peer)
+    publish(wire, 7, 1, b"")
+    join(wire, peer, 7)
+    wire.leave_room(peer)
     wire.flush()
-    wire.view(7, 3, 2, b"\x01", [])
+    publish(wire, 7, 2, b"")
     wire.flush()
     assert not edge.published
 
@@ -298,11 +299,11 @@ def test_questions_and_answers_find_their_way() -> None:
 def test_browsers_that_close_are_gone_and_see_no_more() -> None:
     wire = wired()
     edge, (a,) = edge_with(wire, 1)
-    wire.join_view(a, 7, 3)
+    join(wire, a, 7)
     wire.flush()
     edge.send(link.Gone([1, 9]))
     assert wire.receive(10) == [Gone(a, "closed")]
-    wire.view(7, 3, 1, b"\x01", [])
+    publish(wire, 7, 1, b"")
     wire.flush()
     assert not edge.published
 
@@ -341,10 +342,10 @@ def test_whatever_happens_only_members_of_a_view_get_its_snapshots(steps: list[t
     for what, who, view in steps:
         peer = peers[who]
         if what == "j" and peer not in model:
-            wire.join_view(peer, view, view)
+            join(wire, peer, view)
             model[peer] = view
         elif what in "lc":
-            wire.leave_view(peer) if what == "l" else wire.close(peer, "bye")
+            wire.leave_room(peer) if what == "l" else wire.close(peer, "bye")
             model.pop(peer, None)
         elif what == "g":
             edges[who // 3][0].send(link.Gone([peer.conn]))
@@ -352,7 +353,7 @@ def test_whatever_happens_only_members_of_a_view_get_its_snapshots(steps: list[t
             model.pop(peer, None)
         elif what == "v":
             tick += 1
-            wire.view(view, view, tick, bytes([1, tick % 256]), [])
+            publish(wire, view, tick)
             wire.flush()
             for edge, its in edges:
                 members = {p.conn for p in its if model.get(p) == view}

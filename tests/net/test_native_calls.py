@@ -95,7 +95,7 @@ def test_a_snapshot_goes_to_all_that_are_named_whatever_becomes_of_one(either: S
     peers = [peer for _, peer in sockets]
 
     def noticed() -> bool:
-        either.wire.view(0, 0, 1, frame, peers)
+        either.wire.show(frame, peers)
         return Gone(gone, "lost") in either.heard
 
     either.until(noticed)

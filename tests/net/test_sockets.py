@@ -51,7 +51,7 @@ def test_another_domain_is_refused_by_the_same_handler(stage: Stage) -> None:
 def test_each_gets_one_message_a_tick_snapshot_first(stage: Stage) -> None:
     a, b = stage.dealer(), stage.dealer()
     first, second = stage.hear(a, b"\x90a").peer, stage.hear(b, b"\x90b").peer
-    stage.wire.view(0, 0, 1, b"\x01" * 600, [first, second])
+    stage.wire.show(b"\x01" * 600, [first, second])
     stage.wire.post([first], b"\x90hello")
     stage.wire.flush()
     assert read(a) == [b"\x01" * 600, b"\x90hello"]
@@ -63,7 +63,7 @@ def test_who_is_no_longer_named_in_a_view_gets_nothing_from_the_next_tick_on(sta
     stayer, leaver = stage.hear(staying, b"\x90a").peer, stage.hear(leaving, b"\x90b").peer
     for tick in range(20):
         members = [stayer, leaver] if tick < 10 else [stayer]
-        stage.wire.view(0, 0, tick, bytes([1, tick]), members)
+        stage.wire.show(bytes([1, tick]), members)
         stage.wire.flush()
         assert read(staying) == [bytes([1, tick])]
     assert [read(leaving) for _ in range(10)] == [[bytes([1, tick])] for tick in range(10)]
@@ -75,7 +75,7 @@ def test_a_slow_reader_misses_snapshots_and_others_do_not(stage: Stage) -> None:
     a, b = stage.hear(slow, b"\x90a").peer, stage.hear(quick, b"\x90b").peer
     frame, ticks = b"\x01" * 4000, 0
     while stage.wire.counters["snapshots_skipped"] < 20:
-        stage.wire.view(0, 0, ticks, frame, [a, b])
+        stage.wire.show(frame, [a, b])
         stage.wire.flush()
         assert read(quick) == [frame]
         ticks += 1
@@ -95,7 +95,7 @@ def test_a_frame_over_the_limit_costs_the_connection(tmp_path: Path) -> None:
     rude.send(b"\x90" * 1001)
 
     def ended() -> bool:
-        stage.wire.view(0, 0, 1, b"\x01", [peer])
+        stage.wire.show(b"\x01", [peer])
         return Gone(peer, "lost") in stage.heard
 
     stage.until(ended)
@@ -110,7 +110,7 @@ def test_a_stranger_cannot_take_a_routing_id(stage: Stage, forged: bool) -> None
     thief = stage.dealer(routing_id=peer.route if forged else b"chosen")
     thief.send(b"\x90stolen")
     stage.quiet()
-    stage.wire.view(0, 0, 1, b"\x01secret", [peer])
+    stage.wire.show(b"\x01secret", [peer])
     stage.wire.flush()
     assert read(victim) == [b"\x01secret"]
     assert not thief.poll(200)
@@ -124,7 +124,7 @@ def test_a_lost_connection_is_noticed_and_a_new_one_is_a_new_peer(stage: Stage) 
     socket.close(0)
 
     def gone() -> bool:
-        stage.wire.view(0, 0, 1, b"\x01", [peer])
+        stage.wire.show(b"\x01", [peer])
         return Gone(peer, "lost") in stage.heard
 
     stage.until(gone)

@@ -159,7 +159,8 @@ def back_again(house: House, client: Client, redeemed: Any) -> None:
     for _ in range(20):
         client.drop()
         client.resume(client.native_line(redeemed.endpoint, redeemed.curve))
-        client.view, client.bye = None, None
+        client.seen.forget()
+        client.bye = None
         end_s = time.monotonic() + 3
         while time.monotonic() < end_s and client.view is None:
             client.poll(0.05)

@@ -11,6 +11,7 @@ from server.net.edgewire import EdgeWire, LinkDown, LinkUp, Seen
 from server.net.protocol import PROTOCOL_HASH
 from server.net.transport import Wire
 from server.net.wire import EdgeDown, EdgeUp, Gone, Inbound, Peer
+from tests.net.net_sheets import frame_of, join, publish
 
 
 class EdgeEnd:
@@ -18,7 +19,7 @@ class EdgeEnd:
 
     def __init__(self, stage: Stage, name: str) -> None:
         self.stage, self.events = stage, []
-        self.wire = EdgeWire(stage.meeting.edge, stage.meeting.views, link.EdgeHello(PROTOCOL_HASH, name))
+        self.wire = EdgeWire(stage.meeting.edge, stage.meeting.views, link.EdgeHello(PROTOCOL_HASH, name), stage.limits)
         self.task = asyncio.create_task(self.listen())
 
     async def listen(self) -> None:
@@ -55,19 +56,19 @@ def test_edges_get_frames_answers_and_opened_views(stage: Stage) -> None:
         assert isinstance(edge.events[0], LinkUp) and isinstance(edge.events[1], link.EdgeWelcome)
         stage.wire.post([a, b], b"\x90x")
         for peer in (a, b):
-            stage.wire.join_view(peer, 7, 3)
+            join(stage.wire, peer, 7)
         await edge.until(lambda: link.ToBrowsers([([1, 2], b"\x90x")]) in edge.events)
         tick = 0
 
         def seen() -> bool:
             nonlocal tick
             tick += 1
-            stage.wire.view(7, 3, tick, b"\x01" + bytes([tick % 256]), [])
+            publish(stage.wire, 7, tick, bytes([tick % 256]))
             return bool(edge.seen())
 
         await edge.until(seen)
         got = edge.seen()[0]
-        assert got == Seen(7, got.tick, b"\x01" + bytes([got.tick % 256]), (1, 2))
+        assert got == Seen(7, got.tick, frame_of(7, got.tick, bytes([got.tick % 256])), (1, 2))
         edge.wire.send(link.Ask(1, "who", b"{}"))
         await edge.until(lambda: any(type(i).__name__ == "Asked" for i in stage.heard))
         edge.close()
@@ -81,20 +82,20 @@ def test_a_revoked_member_reads_nothing_more_and_the_others_see_no_gap(stage: St
         (stayer,) = await staying.join(1)
         (leaver,) = await leaving.join(1)
         for peer in (stayer, leaver):
-            stage.wire.join_view(peer, 7, 3)
+            join(stage.wire, peer, 7)
         tick = 0
 
         def both() -> bool:
             nonlocal tick
             tick += 1
-            stage.wire.view(7, 3, tick, b"\x01", [])
+            publish(stage.wire, 7, tick)
             return bool(staying.seen() and leaving.seen())
 
         await staying.until(both)
         first, left = staying.seen()[0].tick, tick
-        stage.wire.leave_view(leaver)
+        stage.wire.leave_room(leaver)
         for tick in range(left + 1, left + 30):
-            stage.wire.view(7, 3, tick, b"\x01", [])
+            publish(stage.wire, 7, tick)
             stage.wire.flush()
         await staying.until(lambda: bool(staying.seen()) and staying.seen()[-1].tick == left + 29)
         ticks = [s.tick for s in staying.seen()]
@@ -110,7 +111,7 @@ def test_an_edge_says_hello_again_to_a_shard_that_was_restarted(stage: Stage) ->
     async def story() -> None:
         edge = EdgeEnd(stage, "one")
         (peer,) = await edge.join(1)
-        stage.wire.join_view(peer, 7, 3)
+        join(stage.wire, peer, 7)
         await edge.until(lambda: bool(edge.wire.views.views))
         stage.wire.shut()
         end = time.monotonic() + PATIENCE_S
