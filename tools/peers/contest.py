@@ -29,7 +29,7 @@ class ContestError(RuntimeError):
 
 
 class Spent(NamedTuple):
-    """What the measured time cost: processor seconds of the server by part, of anybody else; the server's memory."""
+    """What the measured time cost: processor seconds of the server by part, of anybody else; memory by the clients."""
 
     server_s: dict[str, float]
     others_s: float
@@ -86,6 +86,7 @@ class Meter:
         self._parts = parts
         self._before: dict[str, float] = {}
         self._busy_before = 0.0
+        self._memory_before = memory_kb(list(parts.values()))
 
     def start(self) -> None:
         """The measured time begins."""
@@ -99,7 +100,7 @@ class Meter:
         """The measured time is over; `others_s` still holds the load generator's share."""
         spent = {name: now - self._before[name] for name, now in self._now().items()}
         others = sum(core_busy_s()) - self._busy_before - sum(spent.values())
-        return Spent(spent, others, memory_kb(list(self._parts.values())))
+        return Spent(spent, others, memory_kb(list(self._parts.values())) - self._memory_before)
 
 
 def drive(errand: Errand, parts: dict[str, int], folder: Path) -> tuple[Found, Spent]:

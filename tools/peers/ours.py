@@ -17,6 +17,7 @@ from server.net.keys import load_or_make_curve, load_or_make_token_key
 from server.net.messages import encoder
 from server.net.protocol import SUBPROTOCOL
 from server.net.token import Claims, TokenDesk
+from server.pacer import PHASES
 from tools.peers.contest import ContestError, Spent, drive, free_port, workshop
 from tools.peers.entrants import Load, upgrade
 from tools.peers.motion import HZ, wire_poses
@@ -24,7 +25,7 @@ from tools.peers.ours_seen import judge
 from tools.peers.pinned import SERVER_CORE, on_core
 from tools.peers.plan import SEQ_LITTLE, WEBSOCKET, ZMTP_CURVE, Errand, Found, Speech
 from tools.peers.verdict import Figures, figures
-from tools.swarm_house import House, HouseError, prime
+from tools.swarm_house import House, HouseError, prime, read_stats
 from tools.swarm_rooms import ROLES, room_slug, side_m, write_rooms
 
 WARD_PEOPLE_MAX = 60
@@ -44,15 +45,17 @@ class Way:
     what: str
     edge: bool
     settings: tuple[tuple[str, str], ...] = ()
+    rooms_from: int = 0  # of no interest in smaller rooms: there it is the same as another way
 
 
 NATIVE = Way(name="ours-native", what="**Asclepion**, native: ZeroMQ + CURVE, everything on", edge=False)
 EDGE = Way(name="ours-edge", what="**Asclepion**, through an edge: WebSocket, everything on", edge=True)
+WHOLE = Way(name="ours-edge-whole", what="Asclepion, through an edge, without interest: everybody gets everybody",
+            edge=True, settings=(("limits.view_people_max", "4096"),), rooms_from=WARD_PEOPLE_MAX + 1)  # fmt: skip
 
 
-def hall_text(people: int) -> str:
-    """The room file of one hall for so many, who come in spread over its floor."""
-    side = side_m(people)
+def hall_text(people: int, side: float) -> str:
+    """The room file of one hall for so many, `side` metres square, who come in spread over its floor."""
     across = max(1, round(min(people, SPAWNS_MAX) ** 0.5))
     steps = [-side / 2 + side * (i + 0.5) / across for i in range(across)]
     spawns = "".join(f"\n[[spawn]]\nat = [{x:.2f}, {z:.2f}]\n" for z in steps for x in steps)
@@ -71,7 +74,7 @@ def write_house(folder: Path, load: Load) -> list[str]:
         return write_rooms(folder, -(-load.clients // load.room), load.room, 0)
     folder.mkdir(parents=True)
     for index in range(-(-load.clients // load.room)):
-        (folder / f"{room_slug(index)}.toml").write_text(hall_text(load.room))
+        (folder / f"{room_slug(index)}.toml").write_text(hall_text(load.room, side_m(load.room)))
     return [room_slug(index) for index in range(-(-load.clients // load.room))]
 
 
@@ -121,6 +124,11 @@ def _drive(way: Way, load: Load, folder: Path) -> tuple[Found, Spent]:
         return drive(errand, house.pids(), folder)
 
 
+def phases_us(stats: dict[str, float], clients: int) -> dict[str, float]:
+    """Median wall time of each phase of the shard's tick, microseconds per client."""
+    return {phase: 1000.0 * stats.get(f"phase_{phase}_ms_p50", 0.0) / clients for phase in PHASES}
+
+
 def run(way: Way, load: Load) -> Figures:
     """One run of ours. Raises ContestError and BuildError."""
     prime(lambda text: None)
@@ -133,5 +141,6 @@ def run(way: Way, load: Load) -> Figures:
         out = figures(way.name, load.room, found.counted, sight, sum(spent.server_s.values()), spent.others_s)
         out.bytes_per_update = found.counted.bytes / (found.counted.views * rows) if found.counted.views else 0.0
         out.parts = {part: seconds / found.counted.seconds for part, seconds in spent.server_s.items()}
+        out.phases = phases_us(read_stats(folder / "data"), load.clients)
         out.memory_kb, out.note = spent.memory_kb, found.counted.failure
         return out

@@ -9,7 +9,8 @@ from tools.peers import ours
 from tools.peers.entrants import ENTRANTS, run
 from tools.peers.rounds import Run
 
-WAYS = (ours.NATIVE, ours.EDGE)
+WAYS = (ours.NATIVE, ours.EDGE, ours.WHOLE)
+SMALLEST_ROOM: dict[str, int] = {way.name: way.rooms_from for way in WAYS}
 RUNNERS: dict[str, Run] = {
     **{way.name: partial(ours.run, way) for way in WAYS},
     **{entrant.name: partial(run, entrant) for entrant in ENTRANTS},

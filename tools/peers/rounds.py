@@ -33,6 +33,7 @@ class Largest(NamedTuple):
 
 
 ROWS = (Row("1 room of 20", 20, 20), Row("10 rooms of 20", 200, 20), Row("1 room of 100", 100, 100))
+HALLS = tuple(Row(f"{n} in one hall", n, n) for n in (300, 600, 1000))
 GROWTH = tuple(Row(f"{n} in rooms of 20", n, 20) for n in (100, 200, 400, 700, 1000))
 
 

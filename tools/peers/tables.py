@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from tools.bench_timing import Row as Cost
 from tools.peers.rounds import Largest, Row
 from tools.peers.verdict import Figures, Spread, ratio, spread_of
 
@@ -94,14 +95,22 @@ def _largest(found: Largest, most: int) -> str:
 
 def growth_table(rows: Sequence[tuple[Row, list[Figures]]]) -> str:
     """Cost of a client as their number grows, against the first row."""
-    lines = [_line(["clients", "CPU, % of the core", "us per client and tick", "against the first", "p99 ms"]),
-             _line(["---"] * 5)]  # fmt: skip
+    head = ["clients", "CPU, % of the core", "us per client and tick", "against the first", "p99 ms", "memory, KB each"]
+    lines = [_line(head), _line(["---"] * len(head))]
     first = spread_of([f.us for f in rows[0][1]]).median
     for row, runs in rows:
         us = spread_of([f.us for f in runs])
         core, late = spread_of([100 * f.core for f in runs]), spread_of([f.p99_ms for f in runs])
-        lines.append(_line([f"{row.clients:,}", cell(core, ".1f"), cell(us, ".1f"), f"{us.median / first:.2f}",
-                            cell(late, ".0f")]))  # fmt: skip
+        memory = spread_of([f.memory_kb / f.clients for f in runs])
+        lines.append(_line([row.name, cell(core, ".1f"), cell(us, ".1f"), f"{us.median / first:.2f}",
+                            cell(late, ".0f"), cell(memory, ".0f")]))  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def apart_table(rows: Sequence[Cost]) -> str:
+    """Small measurements, one a line."""
+    lines = [_line(["part", "us", "note"]), _line(["---"] * 3)]
+    lines += [_line([row.what, cell(Spread(*row.sample), ".2f"), row.note]) for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -114,4 +123,17 @@ def parts_table(runs: Sequence[Figures], names: Mapping[str, str]) -> str:
             grouped[f.server, f.clients, part].append(100 * core)
     for (name, clients, part), values in grouped.items():
         lines.append(_line([names.get(name, name), f"{clients:,}", part, cell(spread_of(values), ".1f")]))
+    return "\n".join(lines) + "\n"
+
+
+def phases_table(runs: Sequence[Figures], names: Mapping[str, str]) -> str:
+    """What each phase of our tick takes for a client; medians of wall time, so a busy machine shows."""
+    phases = list(dict.fromkeys(phase for f in runs for phase in f.phases))
+    lines = [_line(["server", "clients", *phases]), _line(["---"] * (2 + len(phases)))]
+    grouped: dict[tuple[str, int], list[Figures]] = defaultdict(list)
+    for f in runs:
+        grouped[f.server, f.clients].append(f)
+    for (name, clients), figures in grouped.items():
+        cells = [cell(spread_of([f.phases.get(phase, 0.0) for f in figures]), ".1f") for phase in phases]
+        lines.append(_line([names.get(name, name), f"{clients:,}", *cells]))
     return "\n".join(lines) + "\n"

@@ -48,8 +48,9 @@ class Figures(msgspec.Struct, kw_only=True):
     load_core: float  # share of the load's core that the generator took
     load_late_ms: float  # how late 99 % of its poses went out at the most
     others: float  # share of both cores that went to anybody else
-    memory_kb: int = 0
+    memory_kb: int = 0  # by how much the server grew with its clients
     parts: dict[str, float] = {}  # share of the core by process
+    phases: dict[str, float] = {}  # of our tick: median wall microseconds per client
     note: str = ""
 
     @property
