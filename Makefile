@@ -61,6 +61,7 @@ bench: .venv/installed-test ## measure tick, codec, fan-out, twins and ledger, a
 
 bench-peers: .venv/installed-test ## beside Colyseus, picows and others on the same work; ARGS="--quick" takes three minutes
 	@$(MAKE) -s --no-print-directory .venv/package
+	$(PY) hatch_build.py
 	$(PY) -m tools.peers $(ARGS)
 
 ci: check test ## what has to hold before a change goes in

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.peers import build, dialects, entrants, rounds, tables, verdict
+from tools.peers import build, comparison, dialects, entrants, register, rounds, tables, verdict
 from tools.peers.contest import free_port, served
 from tools.peers.entrants import ENTRANTS, Load
 from tools.peers.motion import HZ, STEPS, STRIDE, VALUES, float_poses, step_of, wire_poses
@@ -215,3 +215,24 @@ def test_the_generator_tells_of_a_server_that_refuses(compiled, tmp_path):
                         sampled=1, patience_s=5.0)  # fmt: skip
         found, _ = entrants.drive(errand, {"relay": pid}, tmp_path)
     assert found.counted.ready == 0 and found.counted.closed == 3 and "hung up" in found.counted.failure
+
+
+def test_figures_of_an_earlier_run_stand_beside_those_of_this_one(tmp_path):
+    rows, sent_us = run_of_two()
+    figures = figures_of(rows, sent_us)
+    figures.server = "picows"
+    earlier = comparison.Results(machine={}, runs={"1 room of 20": [figures]},
+                                 largest={"picows": {"one hall": Largest(900, 950, figures)}})  # fmt: skip
+    comparison.write_json(tmp_path / "a.json", earlier)
+    now = comparison.Results(machine={}, skipped={"colyseus": "no Node.js"})
+    now.add(comparison.read_json(tmp_path / "a.json"))
+    text = comparison.report(now)
+    assert "### 1 room of 20" in text and "picows, packed rows" in text and "| 900 (" in text
+    assert "Not measured: colyseus: no Node.js" in text
+
+
+def test_names_that_nobody_has_are_refused():
+    assert register.chosen("picows,relay") == ["relay", "picows"]
+    assert all(name.startswith("ours") for name in register.chosen("ours")) and register.chosen("ours")
+    with pytest.raises(ValueError, match="no server is called nobody"):
+        register.chosen("picows,nobody")

@@ -10,8 +10,9 @@ from server.sim.frame import write_frame
 from server.sim.rows import BIAS, COLUMNS
 from server.sim.snapshot import View, delta_body, keyframe_body
 from server.world.events import Person, PersonCame
+from server.views import Views
 from server.world.rooms import load_rooms
-from tools.peers import ours, ours_seen
+from tools.peers import interest, ours, ours_seen
 from tools.peers.entrants import Load
 from tools.peers.motion import step_of, wire_poses
 from tools.peers.ours_seen import ACK, POSED, Eyes
@@ -84,3 +85,16 @@ def test_the_houses_of_a_comparison_are_rooms_the_server_takes(load, tmp_path):
     rooms = load_rooms(tmp_path / "rooms")
     assert [room.slug for room in rooms] == slugs and len(rooms) == load.clients // load.room
     assert all(room.capacity >= load.room for room in rooms)
+
+
+def test_everybody_in_the_scene_of_interest_is_seen_by_their_neighbours_and_by_themselves():
+    scene = interest.Scene()
+    for _ in range(3):
+        scene.step()
+    sees, rows = scene.sees(), scene.rows()
+    assert sees.diagonal().all() and (sees == sees.T).all()
+    assert 40 <= sees.sum(axis=1).mean() <= 80
+    apart = np.abs(rows["values"][:, None, (0, 2)] - rows["values"][None, :, (0, 2)]).max(axis=2)
+    assert sees[apart < 2.0].mean() > 0.9 and not sees[apart > 12.0].any()
+    cost, size = interest.our_tick(scene, Views(10, 10))
+    assert cost > 0 and size > interest.PEOPLE * 60 * 5
