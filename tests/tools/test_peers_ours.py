@@ -9,8 +9,8 @@ from server.net.messages import encoder, server_decoder
 from server.sim.frame import write_frame
 from server.sim.rows import BIAS, COLUMNS
 from server.sim.snapshot import View, delta_body, keyframe_body
-from server.world.events import Person, PersonCame
 from server.views import Views
+from server.world.events import Person, PersonCame
 from server.world.rooms import load_rooms
 from tools.peers import interest, ours, ours_seen
 from tools.peers.entrants import Load

@@ -84,7 +84,8 @@ class Scene:
 
     def cells(self) -> npt.NDArray[np.int64]:
         """(PEOPLE,) the cell everybody is in."""
-        return self.world.avatars.cell[self.slots].astype(np.int64)
+        out: npt.NDArray[np.int64] = self.world.avatars.cell[self.slots].astype(np.int64)
+        return out
 
     def sees(self) -> Bools:
         """(PEOPLE, PEOPLE) who is near for whom."""
