@@ -1,7 +1,5 @@
 """When the web client is built again, and what is said when it cannot be."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -66,10 +64,3 @@ def test_a_failing_npm_says_its_last_lines(web):
     (web / "package.json").write_text('{"scripts":{"build":"echo the reason && exit 3"}}')
     with pytest.raises(WebBuildError, match=r"npm run build failed with status 3\n(.|\n)*the reason"):
         hatch_build.run_npm(web, "run", "build")
-
-
-def test_the_unit_tests_of_the_web_client_pass():
-    done = subprocess.run(
-        [sys.executable, "hatch_build.py", "test"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
