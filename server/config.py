@@ -43,7 +43,7 @@ class Limits:
     far_parts: Doc[int, "ticks in which everybody in a hall is shown once from far, 1 to 255"] = 10
     outbound_bytes_max: Doc[int, "control frames waiting per peer, bytes; over it the peer is let go"] = 262_144
     hello_timeout_s: Doc[float, "seconds a fresh WebSocket has to say hello"] = 5.0
-    hellos_per_tick: Doc[int, "hellos looked at in one tick; the others wait"] = 20
+    hellos_per_tick: Doc[int, "hellos looked at in one tick; the others wait their turn"] = 8
     unverified_peers_max: Doc[int, "connections that have not said hello yet"] = 512
     idle_timeout_s: Doc[float, "no frame at all for so long: the connection counts as gone"] = 20.0
     seat_hold_s: Doc[float, "a seat is kept so long for who comes back"] = 60.0

@@ -4,7 +4,7 @@ Owns what waits to be heard, and the numbering of clients and questions. Whateve
 session here, with a reason and a counter, and nothing else. Never changes the world.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 
 import msgspec
 
@@ -54,8 +54,9 @@ class Intake:
         self.reception, self.recorder = reception, recorder
         self.next_client = next_client
         self.counters: dict[str, int] = defaultdict(int)
-        self._hellos: deque[Inbound] = deque()
+        self._hellos: dict[Peer, Inbound] = {}  # first frames that wait for their turn, in the order they came
         self._hellos_left = 0
+        self._over: set[Peer] = set()  # whose connection was ended in this tick: the wire knows from the next on
         self._asks: dict[int, tuple[bytes, int]] = {}
         self._next_ask = 1
         self._now_s = self._unix_s = 0.0
@@ -81,8 +82,9 @@ class Intake:
         self._commands, self._first = self._first, []
         self._commands += self.recorder.answers()
         self._hellos_left = self.limits.hellos_per_tick
+        self._over.clear()
         while self._hellos and self._hellos_left:
-            self._inbound(self._hellos.popleft())
+            self._inbound(self._hellos.pop(next(iter(self._hellos))))
         self._sessions.begin()
         for item in self.wire.receive(self.limits.messages_per_tick_max):
             match item:
@@ -118,14 +120,27 @@ class Intake:
         guest = self.guests.at(item.peer)
         if guest is not None:
             self._frame(guest, item.frame)
+        elif item.peer in self._over:
+            self.counters["late_frames"] += 1
+        elif item.peer in self._hellos:
+            self.counters["early_frames"] += 1
         elif self._hellos_left:
             self._hellos_left -= 1
             self._hello(item)
         elif len(self._hellos) < self.limits.unverified_peers_max:
-            self._hellos.append(item)
+            self._hellos[item.peer] = item
         else:
-            self.counters["hellos_dropped"] += 1
-            self.wire.close(item.peer, "busy")
+            self._busy(item.peer)
+
+    def _busy(self, peer: Peer) -> None:
+        """More people are at the door than may wait there."""
+        self.counters["hellos_dropped"] += 1
+        self.wire.post([peer], encoder.encode(Bye("busy", "many people are coming in: come back in a second or two")))
+        self._shut(peer, "busy")
+
+    def _shut(self, peer: Peer, code: str) -> None:
+        self.wire.close(peer, code)
+        self._over.add(peer)
 
     def _frame(self, guest: Guest, frame: bytes) -> None:
         if is_pose(frame):
@@ -188,7 +203,7 @@ class Intake:
         except ProtocolError as error:
             self.counters[f"hello_{error.code}"] += 1
             self.wire.post([item.peer], encoder.encode(Bye(error.code, str(error)[:300])))
-            self.wire.close(item.peer, error.code)
+            self._shut(item.peer, error.code)
             return
         self._welcome(item.peer, newcomer)
 
@@ -218,6 +233,7 @@ class Intake:
         self._commands.append(Command(client, 0, join))
 
     def _lost(self, peer: Peer) -> None:
+        self._hellos.pop(peer, None)
         guest = self.guests.at(peer)
         if guest is not None:
             self.guests.forget(guest)
@@ -241,6 +257,7 @@ class Intake:
         """End a session with a reason, counted. The world is told by the caller."""
         self.counters[f"ended_{code}"] += 1
         self._sessions.end(guest.session)
+        self._over.add(guest.peer)
         self.guests.end(guest, code, text)
 
     def _asked(self, item: Asked) -> None:

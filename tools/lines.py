@@ -36,6 +36,10 @@ class Lines(Protocol):
         """What came, waiting at most so long for the first."""
         ...
 
+    def drop(self, bot: int) -> None:
+        """End a client's connection without a word; nothing if it has none."""
+        ...
+
     def close(self) -> None:
         """Close everything."""
         ...
@@ -65,7 +69,7 @@ class NativeLines:
 
     def open(self, bot: int) -> None:
         """See Lines."""
-        self._drop(bot)
+        self.drop(bot)
         socket = self._context.socket(zmq.DEALER)
         if self._server_key:
             socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
@@ -77,7 +81,8 @@ class NativeLines:
         self._bots[socket] = bot
         self._poller.register(socket, zmq.POLLIN)
 
-    def _drop(self, bot: int) -> None:
+    def drop(self, bot: int) -> None:
+        """See Lines."""
         socket = self._sockets[bot]
         if socket is not None:
             self._poller.unregister(socket)
@@ -104,5 +109,5 @@ class NativeLines:
     def close(self) -> None:
         """See Lines."""
         for bot in range(len(self._sockets)):
-            self._drop(bot)
+            self.drop(bot)
         self._context.term()

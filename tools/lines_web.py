@@ -36,12 +36,16 @@ class WebLines:
 
     def open(self, bot: int) -> None:
         """See Lines."""
+        self.drop(bot)
+        self._tasks[bot] = self._loop.create_task(self._serve(bot))
+
+    def drop(self, bot: int) -> None:
+        """See Lines."""
         old = self._tasks.pop(bot, None)
         if old is not None:
             old.cancel()
         self._sockets[bot] = None
         self._waiting[bot].clear()
-        self._tasks[bot] = self._loop.create_task(self._serve(bot))
 
     async def _serve(self, bot: int) -> None:
         try:
@@ -68,7 +72,7 @@ class WebLines:
         """See Lines."""
         socket = self._sockets[bot]
         if socket is None:
-            if self._tasks[bot].done() or len(self._waiting[bot]) >= WAITING_MAX:
+            if bot not in self._tasks or self._tasks[bot].done() or len(self._waiting[bot]) >= WAITING_MAX:
                 return False
             self._waiting[bot].append(frame)
             return True

@@ -41,7 +41,7 @@ SERIOUS = (
 )  # fmt: skip
 LIMITS = Limits(
     avatars_max=64, seat_hold_s=5.0, idle_timeout_s=3.0, waiting_max=6, pending_orders_max=16, bans_max=8,
-    unverified_peers_max=16,
+    unverified_peers_max=16, hellos_per_tick=2,
 )  # fmt: skip
 
 
