@@ -31,6 +31,7 @@ HEARTBEAT_TIMEOUT_MS = 15_000
 BACKLOG = 512
 EDGE_HWM = 4096
 VIEWS_HWM = 4096
+NOBLOCK, SNDMORE, POLLIN = int(zmq.NOBLOCK), int(zmq.SNDMORE), int(zmq.POLLIN)  # as enums each use costs 1 us
 PROPERTY = np.frombuffer(zmq_calls.USER_ID, np.uint8)
 OUTCOMES = (Sent.OK, Sent.FULL, Sent.LOST)
 
@@ -136,13 +137,13 @@ class Wire(Hub):
     def _read_native(self) -> bool:
         """Read one message of a native peer; False if none waits."""
         try:
-            route = self._native.recv(zmq.NOBLOCK)
+            route = self._native.recv(NOBLOCK)
         except zmq.Again:
             return False
-        part = self._native.recv(zmq.NOBLOCK, copy=False)
+        part = self._native.recv(NOBLOCK, copy=False)
         if part.more:
             while self._native.getsockopt(zmq.RCVMORE):
-                self._native.recv(zmq.NOBLOCK)
+                self._native.recv(NOBLOCK)
             self.counters["multipart"] += 1
         elif route[0] != 0 or len(route) != ROUTE_BYTES:
             self.counters["chosen_route"] += 1  # routing ids are ours to give: a chosen one might be somebody's next
@@ -154,10 +155,9 @@ class Wire(Hub):
         """Read link messages until `limit` things were heard of; how many were."""
         before = len(self._events)
         for _ in range(limit):
-            try:
-                parts = self._edge.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            if not _waits(self._edge):
                 break
+            parts = self._edge.recv_multipart(NOBLOCK)
             if len(parts) == 2:
                 self._heard_edge(parts[0], parts[1])
             if len(self._events) - before >= limit:
@@ -166,11 +166,8 @@ class Wire(Hub):
 
     def _drain_views(self) -> None:
         """Subscriptions are libzmq's business; what they say is read and forgotten."""
-        while True:
-            try:
-                self._views_socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
+        while _waits(self._views_socket):
+            self._views_socket.recv_multipart(NOBLOCK)
 
     # --- out --------------------------------------------------------------------------------------------------------
 
@@ -194,9 +191,9 @@ class Wire(Hub):
         if outcome is not Sent.OK:
             return outcome
         if isinstance(snapshot, zmq.Frame | bytes):
-            socket.send(snapshot, zmq.SNDMORE if frames else 0, copy=not isinstance(snapshot, zmq.Frame))
+            socket.send(snapshot, SNDMORE if frames else 0, copy=not isinstance(snapshot, zmq.Frame))
         for frame in frames[:-1]:
-            socket.send(frame, zmq.SNDMORE)
+            socket.send(frame, SNDMORE)
         if frames:
             socket.send(frames[-1])
         return Sent.OK
@@ -208,7 +205,7 @@ class Wire(Hub):
         return outcome
 
     def _publish(self, parts: Sequence[bytes]) -> None:
-        self._views_socket.send_multipart(parts, zmq.NOBLOCK)
+        self._views_socket.send_multipart(parts, NOBLOCK)
 
     # --- waiting and ending -----------------------------------------------------------------------------------------
 
@@ -229,6 +226,11 @@ class Wire(Hub):
         self._context.term()
 
 
+def _waits(socket: zmq.Socket[bytes]) -> bool:
+    """Whether something can be read; cheaper than the exception that says no."""
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & POLLIN)
+
+
 def _try_send(socket: zmq.Socket[bytes], route: bytes) -> Sent:
     """Begin a message to a peer; once begun, its other parts never block.
 
@@ -243,7 +245,7 @@ def _try_send(socket: zmq.Socket[bytes], route: bytes) -> Sent:
 
 def _begin(socket: zmq.Socket[bytes], route: bytes) -> Sent:
     try:
-        socket.send(route, zmq.SNDMORE | zmq.NOBLOCK)
+        socket.send(route, SNDMORE | NOBLOCK)
     except zmq.Again:
         return Sent.FULL
     except zmq.ZMQError as bad:
