@@ -15,7 +15,17 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tools import bench_codec, bench_edge, bench_fanout, bench_ledger, bench_motion, bench_tick, bench_twin
+from tools import (
+    bench_codec,
+    bench_edge,
+    bench_fanout,
+    bench_ledger,
+    bench_memory,
+    bench_motion,
+    bench_native,
+    bench_tick,
+    bench_twin,
+)
 from tools.bench_timing import Row, table
 from tools.swarm_report import machine
 
@@ -31,6 +41,8 @@ SECTIONS = {
     "tick": Section(bench_tick.TITLE, bench_tick.run),
     "codec": Section(bench_codec.TITLE, bench_codec.run),
     "fanout": Section(bench_fanout.TITLE, bench_fanout.run),
+    "native": Section(bench_native.TITLE, bench_native.run),
+    "memory": Section(bench_memory.TITLE, bench_memory.run),
     "edge": Section(bench_edge.TITLE, bench_edge.run),
     "motion": Section(bench_motion.TITLE, bench_motion.run),
     "twins": Section(bench_twin.TITLE, bench_twin.run),
