@@ -100,7 +100,7 @@ def test_a_snapshot_goes_to_all_that_are_named_whatever_becomes_of_one(either: S
 
     either.until(noticed)
     either.wire.post([peers[2]], b"\x90more")
-    either.wire.view(0, 0, 2, b"\x01last", peers)
+    either.wire.show(b"\x01last", peers)
     either.wire.flush()
     for index, wanted in ((0, [b"\x01last"]), (2, [b"\x01last", b"\x90more"])):
         got = read(sockets[index][0])
