@@ -10,12 +10,11 @@ from pathlib import Path
 import msgspec
 
 from server.net import link, messages, protocol
-from server.sim import rows
+from server.sim import code, code_lengths, rows
 from server.sim.poses import POSE
 
 PAGE = Path(__file__).parents[1] / "PROTOCOL.md"
 MARKED = re.compile(r"(<!-- table (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-KINDS = ("value", "position", "rotation")
 SIZES = {"u1": "u8", "u2": "u16", "u4": "u32", "i2": "i16"}
 
 
@@ -53,22 +52,54 @@ def rows_table() -> str:
 
 def record_table() -> str:
     """The full avatar record."""
-    at, body = rows.SLOT_BITS, [(0, "slot", str(rows.SLOT_BITS), "-")]
+    body = [("slot", "a number", "-", "-")]
     for field in rows.FIELDS:
         part = {(): "", (0,): " left", (1,): " right"}[field.part]
-        body.append((at, f"{field.column}{part}", " ".join(map(str, field.bits)), " ".join(map(str, field.bias))))
-        at += sum(field.bits)
-    assert at == rows.FULL_BITS
-    return table(("bit", "field", "bits", "bias"), body)
+        bits = " ".join(map(str, field.bits))
+        bias = " ".join(map(str, field.bias)) or "-"
+        body.append(
+            (
+                f"{field.column}{part}",
+                "1, then 8 if that is 1" if field.column == "grips" else bits,
+                bias,
+                str(field.step),
+            )
+        )
+    return table(("field", "bits", "bias", "step"), body)
 
 
-def groups_table() -> str:
-    """The groups of a delta record."""
-    columns = ["slot"] + [f"{f.column}{list(f.part) or ''}" for f in rows.FIELDS for _ in f.bits]
-    body = []
-    for bit, (kind, first, count) in enumerate(rows.GROUPS.tolist()):
-        body.append((bit, ", ".join(dict.fromkeys(columns[first : first + count])), KINDS[kind]))
-    return table(("mask bit", "columns", "written as"), body)
+def codes_table() -> str:
+    """The contexts of the codes."""
+    begins = (("ack, nothing else changed", code.ACK, 1), ("ack, age 1 to 14, 15 and more", code.ACK + 1, 15),
+              ("yaw", code.YAW, 1), *_triples("head_mm", code.HEAD, 1), *_triples("head_rot", code.HEAD_ROT, 1),
+              *_triples("hand_mm", code.HAND, 1), *_triples("hand_rot", code.HAND_ROT, code.CONTEXTS))  # fmt: skip
+    assert sum(count for _, _, count in begins) == code.ROWS
+    body = ((what, f"{first} to {first + count - 1}" if count > 1 else first) for what, first, count in begins)
+    return table(("symbol", "rows"), body)
+
+
+def _triples(name: str, first: int, contexts: int) -> tuple[tuple[str, int, int], ...]:
+    """The rows of a group of three components."""
+    by_hand = ", by the largest class of the hand's place, 0 if that did not change" if contexts > 1 else ""
+    return (
+        (f"{name}: class of the first component{by_hand}", first, contexts),
+        (f"{name}: of the second, by the class of the first", first + contexts, code.CONTEXTS),
+        (f"{name}: of the third, by the larger class of both", first + contexts + code.CONTEXTS, code.CONTEXTS),
+    )
+
+
+def lengths_table() -> str:
+    """The lengths of all codes."""
+    masks = [code_lengths.MASK_LENGTHS[at : at + 64] for at in range(0, len(code_lengths.MASK_LENGTHS), 64)]
+    lines = [f"{row:3d} {lengths}" for row, lengths in enumerate(code_lengths.ROWS_LENGTHS)]
+    columns = [lines[at : at + 32] for at in range(0, len(lines), 32)]
+    text = ["   ".join(cell.ljust(28) for cell in line).rstrip() for line in zip(*columns, strict=True)]
+    return "```text\n" + "\n".join([*text, "masks", *masks]) + "\n```\n"
+
+
+def masks_table() -> str:
+    """The bits of a delta record's mask."""
+    return table(("mask bit", "columns"), enumerate(rows.MASK_BITS))
 
 
 def pose_table() -> str:
@@ -92,7 +123,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "server": lambda: messages_table(messages.ServerMessage),
     "rows": rows_table,
     "record": record_table,
-    "groups": groups_table,
+    "masks": masks_table,
+    "codes": codes_table,
+    "lengths": lengths_table,
     "pose": pose_table,
     "waves": waves_table,
     "from-edge": lambda: messages_table(link.FromEdge),

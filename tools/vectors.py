@@ -4,7 +4,6 @@ Owns tests/vectors/{snapshot,pose,rotation,wave,messages,hello,protocol}.json. E
 a run writes the same files again; a test compares. Bytes are lower-case hex.
 """
 
-import copy
 import json
 import struct
 import types
@@ -22,140 +21,10 @@ from server.net import hello, messages, protocol
 from server.net.messages import encoder
 from server.sim.poses import POSE, POSE_KIND
 from server.sim.rotation import pack_rotation, unpack_rotation
-from server.sim.snapshot import View, delta_of, keyframe_of, view_of
-from server.sim.state import AvatarState, ThingState, new_avatars, new_things
+from tools.vectors_snapshot import Json, number, snapshots, turn
 from tools.waves import WaveBlock, write_wave
 
 FOLDER = Path(__file__).parents[1] / "tests" / "vectors"
-SLOTS, THINGS = 40, 8
-Json = dict[str, object]
-
-
-def number(low: int, high: int, *key: object) -> int:
-    """A fixed number in low..high that looks random, from a hash of `key`."""
-    return low + int.from_bytes(sha256(repr(key).encode()).digest()[:8], "big") % (high - low + 1)
-
-
-# --- snapshots --------------------------------------------------------------------------------------------------------
-
-
-def turn(*key: object) -> int:
-    """A fixed packed rotation."""
-    parts = np.array([number(-1000, 1000, part, *key) for part in "xyzw"], np.float64) + 0.5
-    return int(pack_rotation(parts / np.linalg.norm(parts)))
-
-
-def some_avatars(name: str) -> AvatarState:
-    """Every column filled over its whole range."""
-    avatars = new_avatars(SLOTS)
-    for slot in range(SLOTS):
-        avatars.head_mm[slot] = [number(low, high, name, slot, i) for i, (low, high) in enumerate(HEAD_RANGE)]
-        avatars.hand_mm[slot] = [[number(-1024, 1023, name, slot, hand, i) for i in range(3)] for hand in (0, 1)]
-        avatars.head_rot[slot] = turn(name, slot)
-        avatars.hand_rot[slot] = [turn(name, slot, 0), turn(name, slot, 1)]
-        avatars.yaw[slot] = number(0, 1023, name, slot, "yaw")
-        for what, column in (("grips", avatars.grips), ("flags", avatars.flags), ("ack", avatars.ack)):
-            column[slot] = number(0, 255, name, slot, what)
-    return avatars
-
-
-HEAD_RANGE = ((-32_768, 32_767), (0, 4095), (-32_768, 32_767))
-
-
-def some_things(name: str, owners: dict[int, int]) -> ThingState:
-    """All loose but those in `owners` (thing slot -> avatar slot)."""
-    things = new_things(THINGS)
-    for slot in range(THINGS):
-        things.pos_mm[slot] = [number(low, high, name, "thing", slot, i) for i, (low, high) in enumerate(HEAD_RANGE)]
-        things.rot[slot] = turn(name, "thing", slot)
-        things.owner[slot] = owners.get(slot, -1)
-        things.hand[slot] = slot % 2 if slot in owners else 0
-    return things
-
-
-def view_json(view: View) -> Json:
-    """What a decoder must find."""
-    avatars = zip(*(getattr(view, name).tolist() for name in AVATAR_NAMES), strict=True)
-    things = zip(*(getattr(view, f"thing_{name}").tolist() for name in THING_NAMES), strict=True)
-    return {
-        "room": view.room,
-        "tick": view.tick,
-        "avatars": [dict(zip(("slot", *AVATAR_NAMES[1:]), row, strict=True)) for row in avatars],
-        "things": [dict(zip(("slot", *THING_NAMES[1:]), row, strict=True)) for row in things],
-    }
-
-
-AVATAR_NAMES = ("slots", "ack", "head_mm", "head_rot", "yaw", "flags", "grips", "hand_mm", "hand_rot")
-THING_NAMES = ("slots", "owner", "hand", "mm", "rot")
-
-
-def moved(avatars: AvatarState, by_mm: int, turned: int) -> AvatarState:
-    """Everybody a little elsewhere: heads and hands by up to `by_mm`, rotation fields by up to `turned`."""
-    fresh = copy.deepcopy(avatars)
-    for slot in range(SLOTS):
-        step = [number(-by_mm, by_mm, "step", slot, axis) for axis in range(3)]
-        fresh.head_mm[slot] = np.clip(avatars.head_mm[slot] + step, *np.transpose(HEAD_RANGE))
-        fresh.hand_mm[slot] = np.clip(avatars.hand_mm[slot] - step, -1024, 1023)
-        fresh.head_rot[slot] = nudged(int(avatars.head_rot[slot]), turned)
-        fresh.hand_rot[slot] = [nudged(int(packed), -turned) for packed in avatars.hand_rot[slot]]
-    fresh.ack[:] += 1
-    fresh.yaw[::2] = (avatars.yaw[::2] + 5) % 1024
-    fresh.flags[::3] ^= 1
-    return fresh
-
-
-def nudged(packed: int, by: int) -> int:
-    """A packed rotation with each field changed by `by`, kept in range."""
-    fields = [min(max((packed >> shift & 1023) + by, 0), 1022) << shift for shift in (2, 12, 22)]
-    return packed & 3 | sum(fields)
-
-
-def snapshots() -> Json:
-    """Keyframes, deltas of every class, people and things coming and going, and frames to be refused."""
-    a = some_avatars("a")
-    loose, held = some_things("t", {}), some_things("t", {1: 5, 2: 9})
-    none, crowd, all_things = np.arange(0), np.array([0, 5, 9, 30, 39]), np.arange(THINGS)
-    base = view_of(a, loose, 2, crowd, all_things, 4_000_000_000)
-    rows: list[Json] = []
-
-    def key(name: str, view: View) -> None:
-        rows.append({"name": name, "hex": keyframe_of(view).hex(), "baseline": None, "view": view_json(view)})
-
-    def delta(name: str, view: View) -> None:
-        rows.append({"name": name, "hex": delta_of(view, base).hex(), "baseline": "crowd", "view": view_json(view)})
-
-    key("empty room", view_of(a, loose, 0, none, none, 0))
-    key("one person", view_of(a, loose, 1, np.array([17]), none, 1))
-    key("crowd", base)
-    delta("nothing changed", base._replace(tick=base.tick + 1))
-    for by_mm, turned in ((15, 7), (120, 30), (1000, 120), (60_000, 600)):
-        after = view_of(moved(a, by_mm, turned), loose, 2, crowd, all_things, base.tick + 2)
-        delta(f"moved up to {by_mm} mm", after)
-    delta("some leave, some come", view_of(a, loose, 2, np.array([5, 6, 30, 31]), all_things, base.tick + 3))
-    delta("all leave", view_of(a, loose, 2, none, all_things, base.tick + 4))
-    delta("things taken", view_of(a, held, 2, crowd, all_things, base.tick + 5))
-    delta("things carried away", view_of(a, loose, 2, crowd, np.array([0, 3, 4, 5, 6, 7]), base.tick + 255))
-    return {"frames": rows, "refused": list(refused_snapshots(base))}
-
-
-def refused_snapshots(base: View) -> Iterator[Json]:
-    """Frames every decoder must refuse; deltas are against "crowd"."""
-    whole = keyframe_of(base)
-    delta = delta_of(base._replace(tick=base.tick + 1, rows=base.rows + (np.arange(base.rows.shape[1]) == 1)), base)
-    bad_rotation = base._replace(rows=base.rows.copy())
-    bad_rotation.rows[0, 5] |= 1023 << 2
-    backwards = base._replace(rows=base.rows[::-1])
-    yield {"name": "empty", "hex": ""}
-    yield {"name": "header cut short", "hex": whole[:11].hex()}
-    yield {"name": "keyframe cut short", "hex": whole[:-1].hex()}
-    yield {"name": "keyframe with one byte more", "hex": (whole + b"\0").hex()}
-    yield {"name": "keyframe with an age", "hex": (whole[:6] + b"\x01" + whole[7:]).hex()}
-    yield {"name": "rotation field 1023", "hex": keyframe_of(bad_rotation).hex()}
-    yield {"name": "slots descending", "hex": keyframe_of(backwards).hex()}
-    yield {"name": "delta cut short", "hex": delta[:-1].hex()}
-    yield {"name": "delta with another number of records", "hex": (delta[:7] + b"\x04\0" + delta[9:]).hex()}
-    yield {"name": "delta of age 0", "hex": (delta[:6] + b"\0" + delta[7:]).hex()}
-    yield {"name": "record code 3", "hex": (delta[:12] + b"\x03" + delta[13:]).hex()}
 
 
 # --- the other binary frames ------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ import msgspec
 
 from server.net import messages
 from server.sim import rows
+from server.sim.code_lengths import MASK_LENGTHS, ROWS_LENGTHS
+from server.sim.far import BIAS, FAR_WIDTH, STEP_MM, STEP_TURN
 from server.sim.poses import POSE
 from server.world import events
 
@@ -20,7 +22,7 @@ VERSION = 1
 SUBPROTOCOL = f"asclepion.{VERSION}"
 WAVE_CHANNELS = ("ecg_ii", "ecg_v", "abp", "ppg", "co2", "resp", "cvp", "pap")  # numbered from 1
 WAVE_HEADER = "kind u8=3, bed u8, source u8, channels u8, first u32, rate_hz u16, samples u8"
-SNAPSHOT_HEADER = "kind u8=1|2, room u8, tick u32, age u8, records u16, newcomers u16, things u8"
+SNAPSHOT_HEADER = "kind u8=1, room u8, tick u32, home u16, blocks u8; block cell u16, size u16"
 NESTED = (events.Person, events.Waiting, events.ThingInfo, events.Alarm)
 
 
@@ -86,12 +88,12 @@ def canonical() -> str:
     for struct in NESTED:
         lines.extend(_struct_lines(struct, f"row {struct.__name__}"))
     lines.append(f"snapshot {SNAPSHOT_HEADER}")
-    lines.append(f"record slot {rows.SLOT_BITS}")
-    lines.extend(f"record {f.column}{list(f.part)} bits {list(f.bits)} bias {list(f.bias)}" for f in rows.FIELDS)
-    lines.append(f"delta code {rows.CODE_BITS} groups {rows.GROUPS.tolist()}")
-    lines.append(f"delta position {rows.POSITION_BITS.tolist()} rotation {rows.ROTATION_BITS.tolist()}")
-    loose = list(rows.HEAD[0])
-    lines.append(f"thing slot {rows.THING_SLOT_BITS} held 1: owner {rows.SLOT_BITS} hand 1; loose: {loose} 32")
+    lines.append(f"body age u8, people, things; numbers in groups of {rows.COUNT_BITS}")
+    for f in rows.FIELDS:
+        lines.append(f"record {f.column}{list(f.part)} bits {list(f.bits)} bias {list(f.bias)} step {f.step}")
+    lines.append(f"delta {', '.join(rows.MASK_BITS)}; codes {', '.join(ROWS_LENGTHS)}; masks {MASK_LENGTHS}")
+    lines.append(f"thing slot {rows.THING_SLOT_BITS} kind {rows.THING_KIND_BITS}; owner {rows.SLOT_BITS} hand 1")
+    lines.append(f"far {FAR_WIDTH.tolist()} steps {STEP_MM} mm, {STEP_TURN}/1024 turn, bias {BIAS}")
     lines.append(f"pose {POSE.descr}")
     lines.append(f"wave {WAVE_HEADER}; {', '.join(WAVE_CHANNELS)}")
     return "\n".join(lines) + "\n"

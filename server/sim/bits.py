@@ -34,7 +34,7 @@ def get(words: Words, at: int, bits: int) -> int:
     low = words[word] >> np.uint64(shift)
     if shift + bits > 64:
         low |= words[word + 1] << np.uint64(64 - shift)
-    return int(low & np.uint64((1 << bits) - 1))
+    return int(np.int64(low & np.uint64((1 << bits) - 1)))  # signed from here on: numba makes a float of both kinds
 
 
 def to_bytes(words: Words, bits: int) -> bytes:

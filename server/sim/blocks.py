@@ -16,7 +16,8 @@ from server.sim.grid import HERO_CELL
 from server.sim.rows import (
     CHANGED_BITS_MAX,
     COLUMNS,
-    FULL_BITS,
+    FULL_BITS_MAX,
+    HEAD_BITS_MAX,
     THING_BITS_MAX,
     THING_COLUMN_COUNT,
     Rows,
@@ -142,7 +143,7 @@ def encode(now: Contents, base: Contents, tick: int, every: int) -> tuple[Words,
     """
     blocks, n, t = now.key.shape[0], now.rows.shape[0], now.things.shape[0]
     records, things = n + base.rows.shape[0], t + base.things.shape[0]
-    bits = blocks * 128 + records * max(FULL_BITS, CHANGED_BITS_MAX) + things * THING_BITS_MAX
+    bits = blocks * (HEAD_BITS_MAX + 64) + records * max(FULL_BITS_MAX, CHANGED_BITS_MAX) + things * THING_BITS_MAX
     words = np.zeros((bits >> 6) + 2, np.uint64)
     start, end, whole = np.empty(blocks, np.int64), np.empty(blocks, np.int64), np.empty(blocks, np.bool_)
     kept = Contents(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from server.sim.poses import AWAY, MUTED, NO_POSES, POINTING, RAISED, SEATED, SPEAKING, PoseBatch
+from server.sim.rotation import coarse
 from server.sim.state import AvatarState, Intents, ThingState, new_avatars, new_intents, new_things
 
 CLIENT_FLAGS = SPEAKING | RAISED | POINTING
@@ -92,6 +93,12 @@ def part(value: int, times: int, by: int) -> int:
 
 
 @njit(cache=True)
+def even(mm: int) -> int:
+    """The next even number towards zero: hands are on a grid of 2 mm."""
+    return part(mm, 1, 2) * 2
+
+
+@njit(cache=True)
 def rotation_ok(packed: int) -> bool:
     """No field of the packed rotation is 1023."""
     return (packed >> 2 & 1023) != 1023 and (packed >> 12 & 1023) != 1023 and (packed >> 22 & 1023) != 1023
@@ -134,11 +141,11 @@ def apply_poses(avatars: AvatarState, intents: Intents, table: Pairs, rules: Rul
             column = RIGHT if side else LEFT
             for axis in range(3):
                 hand[axis] = table[row, column + axis]
-            cut(hand, rules.reach_mm - 2)  # rounding on the way there stays within reach
+            cut(hand, rules.reach_mm - 4)  # rounding on the way there stays within reach
             for axis in range(3):
-                intents.hand_mm[slot, side, axis] = hand[axis]
+                intents.hand_mm[slot, side, axis] = even(hand[axis])
             if rotation_ok(int(table[row, column + 3])):
-                avatars.hand_rot[slot, side] = table[row, column + 3]
+                avatars.hand_rot[slot, side] = coarse(int(table[row, column + 3]))
         avatars.yaw[slot] = table[row, YAW]
         avatars.grips[slot] = table[row, GRIPS]
         kept = int(avatars.flags[slot]) & SERVER_FLAGS
@@ -285,9 +292,9 @@ def gesture(avatars: AvatarState, intents: Intents, floor: Floor, rules: Rules, 
             way[axis] = int(intents.hand_mm[slot, side, axis]) - int(avatars.hand_mm[slot, side, axis])
         cut(way, rules.hand_step_mm)
         for axis in range(3):
-            avatars.hand_mm[slot, side, axis] += way[axis]
+            avatars.hand_mm[slot, side, axis] += even(way[axis])
         if avatars.hand_mm[slot, side, 1] < -head_y:
-            avatars.hand_mm[slot, side, 1] = -head_y  # not below the floor
+            avatars.hand_mm[slot, side, 1] = even(-head_y)  # not below the floor
 
 
 @njit(cache=True)

@@ -17,27 +17,29 @@ Slots = npt.NDArray[np.int64]
 
 
 class Field(NamedTuple):
-    """Some wire values of a row: the state column they come from, bits and bias of each."""
+    """Some wire values of a row: the state column they come from, and bits, bias and step of each on the wire."""
 
     column: str
     part: tuple[int, ...]  # which part of the column's row; () the only one
-    bits: tuple[int, ...]
-    bias: tuple[int, ...]
+    bits: tuple[int, ...]  # of (value + bias) / step; of a rotation: largest component, then its three fields
+    bias: tuple[int, ...] = ()
+    step: int = 1
 
 
 HEAD = ((16, 12, 16), (32_768, 0, 32_768))  # mm
-HAND = ((11, 11, 11), (1024, 1024, 1024))  # mm from the head
+HAND = ((10, 10, 10), (1024, 1024, 1024), 2)  # mm from the head
+HEAD_ROT, HAND_ROT = ((2, 10, 10, 10), (), 1), ((2, 9, 9, 9), (), 2)
 FIELDS = (
-    Field("ack", (), (8,), (0,)),
+    Field("ack", (), (8,)),
     Field("head_mm", (), *HEAD),
-    Field("head_rot", (), (32,), (0,)),
-    Field("yaw", (), (10,), (0,)),
-    Field("flags", (), (8,), (0,)),
-    Field("grips", (), (8,), (0,)),
+    Field("head_rot", (), *HEAD_ROT),
+    Field("yaw", (), (10,)),
+    Field("flags", (), (8,)),
+    Field("grips", (), (8,)),
     Field("hand_mm", (0,), *HAND),
-    Field("hand_rot", (0,), (32,), (0,)),
+    Field("hand_rot", (0,), *HAND_ROT),
     Field("hand_mm", (1,), *HAND),
-    Field("hand_rot", (1,), (32,), (0,)),
+    Field("hand_rot", (1,), *HAND_ROT),
 )
 PRIVATE = frozenset({"alive", "room", "cell"})  # never in a row
 assert {f.column for f in FIELDS} | PRIVATE == set(AvatarState._fields)
@@ -45,26 +47,27 @@ THING_PRIVATE = frozenset({"alive", "room", "cell"})
 THING_COLUMNS = frozenset({"owner", "hand", "pos_mm", "rot"})
 assert set(ThingState._fields) == THING_COLUMNS | THING_PRIVATE
 
-SLOT_BITS, THING_SLOT_BITS = 12, 10
-WIDTH = np.array([SLOT_BITS] + [b for f in FIELDS for b in f.bits], np.int64)
-BIAS = np.array([0] + [b for f in FIELDS for b in f.bias], np.int64)
-COLUMNS = len(WIDTH)
-FULL_BITS = int(WIDTH.sum())
+SLOT_BITS, SLOT_MAX, ROTATION_BITS = 12, 4095, 32
+COLUMNS = 17  # slot, ack, head x y z, head_rot, yaw, flags, grips, then x y z and rotation of each hand
+BIAS = np.array([0, 0, *HEAD[1], 0, 0, 0, 0, *HAND[1], 0, *HAND[1], 0], np.int64)
+HEAD_BITS = np.array(HEAD[0], np.int64)
 THING_COLUMN_COUNT = 8  # slot, held, owner, hand, x, y, z, rot
-THING_BITS_MAX = THING_SLOT_BITS + 1 + sum(HEAD[0]) + 32
+THING_SLOT_BITS, THING_KIND_BITS = 10, 2
+LOOSE, HELD, TAKEN = 0, 1, 2  # kinds of thing records; TAKEN: it is no longer in the block
+COUNT_BITS = 3  # of a number that is written in groups
 
-# A delta record: code, mask of groups, then each changed group. A group is some neighbouring columns of a row.
-CODE_BITS = 2
-SAME, CHANGED, GONE = 0, 1, 2
-RAW, POSITION, ROTATION = 0, 1, 2
-GROUPS = np.array(  # (kind, first column, columns); the bit in the mask is the row number
-    [(RAW, 1, 1), (POSITION, 2, 3), (ROTATION, 5, 1), (RAW, 6, 1), (RAW, 7, 2),
-     (POSITION, 9, 3), (ROTATION, 12, 1), (POSITION, 13, 3), (ROTATION, 16, 1)], np.int64)  # fmt: skip
-GROUP_COUNT = len(GROUPS)
-POSITION_BITS = np.array([5, 8, 11], np.int64)  # signed differences by class; class 3 is the full width
-ROTATION_BITS = np.array([4, 6, 8], np.int64)
-CHANGED_BITS_MAX = CODE_BITS + GROUP_COUNT + FULL_BITS - SLOT_BITS + 2 * 6
-SPARE_BITS = max(CHANGED_BITS_MAX, FULL_BITS, THING_BITS_MAX)  # one record is read past the end before that shows
+# Bits of the mask of a delta record: what differs from the baseline.
+YAW_BIT, HEAD_BIT, HEAD_ROT_BIT, LEFT_BIT, LEFT_ROT_BIT, RIGHT_BIT, RIGHT_ROT_BIT, OTHER_BIT = range(8)
+MASK_BITS = ("yaw", "head_mm", "head_rot", "hand_mm left", "hand_rot left", "hand_mm right", "hand_rot right",
+             "flags and grips")  # fmt: skip
+
+# What a record takes at most; one is read past the end of the data before that shows.
+FULL_BITS_MIN = COUNT_BITS + 1 + sum(sum(f.bits) for f in FIELDS) - 7
+FULL_BITS_MAX = FULL_BITS_MIN + 12 + 8
+CHANGED_BITS_MAX = 12 + (8 + 8) + (8 + 10) + 3 * (8 + 16) + 5 * (3 * (8 + 10) + 2) + 16
+THING_BITS_MAX = THING_SLOT_BITS + THING_KIND_BITS + sum(HEAD[0]) + ROTATION_BITS
+HEAD_BITS_MAX = 8 + 2 * 4 * (COUNT_BITS + 1)  # age, two counts
+SPARE_BITS = max(CHANGED_BITS_MAX, FULL_BITS_MAX, THING_BITS_MAX)
 
 
 class View(NamedTuple):

@@ -2,8 +2,7 @@
 
 Owns the body of a block: its head, order of records, and what a decoder refuses (PROTOCOL.md, Snapshots). State is
 already on the wire's grid, so decoding gives back exactly what was encoded. Never decides who sees what; never
-interpolates; knows nothing of frames. A thing whose holder is not in the block is not in it either: that is how a delta
-says that a thing has left.
+interpolates; knows nothing of frames.
 """
 
 import struct
@@ -19,17 +18,17 @@ from server.sim.rotation import pack_rotation, rotation_valid, unpack_rotation
 from server.sim.rows import (
     CHANGED_BITS_MAX,
     COLUMNS,
-    FULL_BITS,
+    FULL_BITS_MAX,
+    HEAD_BITS_MAX,
     SPARE_BITS,
     THING_BITS_MAX,
     THING_COLUMN_COUNT,
-    Rows,
     View,
     gather,
     gather_things,
 )
-from server.sim.snapshot_read import BAD_ORDER, REASONS, get_delta, get_full, get_things
-from server.sim.snapshot_write import THINGS_MAX, put_delta_body, put_keyframe_body
+from server.sim.snapshot_read import REASONS, get_body
+from server.sim.snapshot_write import put_delta_body, put_keyframe_body
 from server.sim.state import AvatarState, ThingState
 
 __all__ = [
@@ -39,10 +38,9 @@ __all__ = [
 
 KEYFRAME, DELTA = 1, 2
 HEADER = struct.Struct("<BBI")  # kind, room, tick
-BODY = struct.Struct("<BHHB")  # age, records, newcomers, things
-HEAD_BITS = 8 * BODY.size
 AGE_MAX = 255
 
+NOTHING = View(0, 0, np.zeros((0, COLUMNS), np.int64), np.zeros((0, THING_COLUMN_COUNT), np.int64))
 Baseline = View
 Index = npt.NDArray[np.integer]
 
@@ -54,7 +52,7 @@ def view_of(avatars: AvatarState, things: ThingState, room: int, slots: Index, t
     """
     rows = np.empty((len(slots), COLUMNS), np.int64)
     gather(avatars, np.ascontiguousarray(slots, np.int64), rows)
-    shown = np.ascontiguousarray(thing_slots[:THINGS_MAX], np.int64)
+    shown = np.ascontiguousarray(thing_slots, np.int64)
     thing_rows = np.zeros((len(shown), THING_COLUMN_COUNT), np.int64)
     gather_things(things, shown, thing_rows)
     return View(room, tick, rows, thing_rows)
@@ -62,7 +60,7 @@ def view_of(avatars: AvatarState, things: ThingState, room: int, slots: Index, t
 
 def keyframe_body(view: View) -> bytes:
     """The body that shows this block whole."""
-    words = words_for(HEAD_BITS + len(view.rows) * FULL_BITS + len(view.things) * THING_BITS_MAX)
+    words = words_for(HEAD_BITS_MAX + len(view.rows) * FULL_BITS_MAX + len(view.things) * THING_BITS_MAX)
     return to_bytes(words, put_keyframe_body(view.rows, view.things, words, 0))
 
 
@@ -71,7 +69,7 @@ def delta_body(view: View, baseline: View) -> bytes:
     age = view.tick - baseline.tick & 0xFFFFFFFF
     assert 0 < age <= AGE_MAX and view.room == baseline.room, "a delta is against an earlier keyframe of the same room"
     records, things = len(baseline.rows) + len(view.rows), len(baseline.things) + len(view.things)
-    words = words_for(HEAD_BITS + records * CHANGED_BITS_MAX + things * THING_BITS_MAX)
+    words = words_for(HEAD_BITS_MAX + records * CHANGED_BITS_MAX + things * THING_BITS_MAX)
     end = put_delta_body(baseline.rows, view.rows, baseline.things, view.things, age, words, 0)
     return to_bytes(words, end)
 
@@ -105,72 +103,29 @@ def decode_body(body: bytes, room: int, tick: int, cell: int, baselines: Mapping
 
     Raises NoBaseline for a delta whose keyframe is not there and SnapshotError for anything malformed; nothing else.
     """
-    if len(body) < BODY.size:
-        raise SnapshotError(f"a block has {len(body)} bytes, at least {BODY.size} are needed")
-    age, records, newcomers, thing_count = BODY.unpack_from(body)
-    end = 8 * (len(body) - BODY.size)
-    if (newcomers if age else records) * FULL_BITS > end:
-        raise SnapshotError(f"{len(body)} bytes cannot hold {records} records and {newcomers} newcomers")
-    if age == 0:
-        if newcomers:
-            raise SnapshotError(f"a keyframe has {newcomers} newcomers, allowed is 0")
-        old = View(room, tick, np.zeros((0, COLUMNS), np.int64), np.zeros((0, THING_COLUMN_COUNT), np.int64))
-        return _read(body, end, old, records, thing_count, tick)
-    baseline = baselines.get((room, cell, tick - age & 0xFFFFFFFF))
-    if baseline is None:
-        raise NoBaseline(f"the keyframe {age} ticks before tick {tick} is not at hand")
-    if len(baseline.rows) != records:
-        raise SnapshotError(f"the delta has {records} records, its baseline {len(baseline.rows)}")
-    return _read(body, end, baseline, newcomers, thing_count, tick)
+    if len(body) < 2:
+        raise SnapshotError(f"a block has {len(body)} bytes, at least 2 are needed")
+    old = NOTHING
+    if body[0]:
+        found = baselines.get((room, cell, tick - body[0] & 0xFFFFFFFF))
+        if found is None:
+            raise NoBaseline(f"the keyframe {body[0]} ticks before tick {tick} is not at hand")
+        old = found
+    reason, rows, things = get_body(from_bytes(body, SPARE_BITS), 8 * len(body), old.rows, old.things)
+    if reason:
+        raise SnapshotError(REASONS[reason])
+    return View(room, tick, rows, things)
 
 
 def decode(frame: bytes, baselines: Mapping[tuple[int, int], View]) -> View:
     """The view a frame shows. `baselines`: views of earlier keyframes by (room, tick); raises as `decode_body`."""
-    if len(frame) < HEADER.size + BODY.size:
-        raise SnapshotError(f"a snapshot has {len(frame)} bytes, at least {HEADER.size + BODY.size} are needed")
+    if len(frame) < HEADER.size + 2:
+        raise SnapshotError(f"a snapshot has {len(frame)} bytes, at least {HEADER.size + 2} are needed")
     kind, room, tick = HEADER.unpack_from(frame)
     if kind != (DELTA if frame[HEADER.size] else KEYFRAME):
         raise SnapshotError(f"frame kind {kind} with age {frame[HEADER.size]} is no snapshot")
     at_hand = {(room, 0, at): view for (room, at), view in baselines.items()}
     return decode_body(frame[HEADER.size :], room, tick, 0, at_hand)
-
-
-def _read(body: bytes, end: int, old: View, full: int, thing_count: int, tick: int) -> View:
-    """Records for the old rows, then `full` whole records, then things, then nothing but padding."""
-    words = from_bytes(body[BODY.size :], SPARE_BITS)
-    rows = np.zeros((len(old.rows) + full, COLUMNS), np.int64)
-    at, kept = get_delta(words, end, old.rows, rows)
-    _check(at)
-    at = get_full(words, at, end, rows, kept, full)
-    _check(at)
-    rows = rows[: kept + full]
-    if full and len(old.rows):
-        if np.isin(rows[kept:, 0], old.rows[:, 0]).any():
-            _check(BAD_ORDER)
-        rows = rows[np.argsort(rows[:, 0])]
-    things = np.zeros((thing_count, THING_COLUMN_COUNT), np.int64)
-    at = get_things(words, at, end, things)
-    _check(at)
-    if end - at >= 8 or words[at >> 6] >> np.uint64(at & 63):
-        raise SnapshotError("there is something after the last record")
-    return View(old.room, tick, rows, _merge_things(old.things, things, rows[:, 0]))
-
-
-def _check(at: int) -> None:
-    if at < 0:
-        raise SnapshotError(REASONS[at])
-
-
-def _merge_things(old: Rows, changed: Rows, slots: npt.NDArray[np.int64]) -> Rows:
-    """Changed rows replace or join the old ones; what nobody in the view holds is gone."""
-    rows = old
-    if len(changed):
-        rows = np.concatenate((old[~np.isin(old[:, 0], changed[:, 0])], changed))
-        rows = rows[np.argsort(rows[:, 0])]
-    if not rows[:, 1].any():
-        return rows
-    kept: Rows = rows[(rows[:, 1] == 0) | np.isin(rows[:, 2], slots)]
-    return kept
 
 
 def prime() -> None:

@@ -1,40 +1,71 @@
-"""Snapshot records out of bits, for clients written in Python, tools and tests.
+"""Snapshot bodies out of bits, for clients written in Python, tools and tests.
 
 Owns the decoder's kernels: each returns the position after what it read, or a negative reason. They may read one record
-past the end of the data (callers leave `SPARE_BITS` of zeros there) and never further. Never raises, never allocates.
+past the end of the data (callers leave `SPARE_BITS` of zeros there) and never further. Never raises; allocates for what
+the data can hold at most.
 """
 
+import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from server.sim.bits import Words, get
-from server.sim.rotation import FIELD_MAX
-from server.sim.rows import (
-    CHANGED,
-    CODE_BITS,
-    COLUMNS,
+from server.sim.code import (
+    ACK,
+    ACK_AGES,
+    ACK_ESCAPE,
+    CONTEXTS,
+    ESCAPE,
     GONE,
-    GROUP_COUNT,
-    GROUPS,
-    POSITION,
-    POSITION_BITS,
-    ROTATION,
+    HAND,
+    HAND_ROT,
+    HEAD,
+    HEAD_ROT,
+    LENGTH_MAX,
+    LOOKUP,
+    MASK_LENGTH_MAX,
+    MASK_LOOKUP,
+    SWITCHED,
+    YAW,
+    get_difference,
+)
+from server.sim.rotation import COARSE_MAX, FIELD_MAX, expected_fields
+from server.sim.rows import (
+    COLUMNS,
+    COUNT_BITS,
+    FULL_BITS_MIN,
+    HEAD_BIT,
+    HEAD_BITS,
+    HEAD_ROT_BIT,
+    HELD,
+    LEFT_BIT,
+    LOOSE,
+    OTHER_BIT,
     ROTATION_BITS,
-    SAME,
     SLOT_BITS,
+    SLOT_MAX,
+    TAKEN,
+    THING_COLUMN_COUNT,
+    THING_KIND_BITS,
     THING_SLOT_BITS,
-    WIDTH,
+    YAW_BIT,
     Rows,
 )
+from server.sim.snapshot_write import next_row
 
-TRUNCATED, BAD_ROTATION, BAD_ORDER, BAD_CODE, EMPTY_MASK, OUT_OF_RANGE = -1, -2, -3, -4, -5, -6
+TRUNCATED, BAD_ROTATION, BAD_ORDER, BAD_CODE, OUT_OF_RANGE, BAD_COUNT, BAD_THING, TOO_LONG = range(-1, -9, -1)
 REASONS = {
     TRUNCATED: "the records are cut short",
-    BAD_ROTATION: "a rotation field is 1023, allowed is 0 to 1022",
-    BAD_ORDER: "slots are not strictly ascending, or a newcomer is in the baseline",
-    BAD_CODE: "a record code is 3, allowed is 0 to 2",
-    EMPTY_MASK: "a changed record changes nothing",
+    BAD_ROTATION: "a rotation field is above its maximum",
+    BAD_ORDER: "slots do not ascend, are beyond the last, or a newcomer is in the baseline",
+    BAD_CODE: "there is no such code",
     OUT_OF_RANGE: "a difference leaves the range of its column",
+    BAD_COUNT: "there is not enough data for so many records",
+    BAD_THING: "a thing's record is of no known kind, or of one that cannot be here",
+    TOO_LONG: "there is something after the last record",
 }
+
+Ints = npt.NDArray[np.int64]
 
 
 @njit(cache=True)
@@ -44,97 +75,174 @@ def rotation_ok(packed: int) -> bool:
 
 
 @njit(cache=True)
-def get_full(words: Words, at: int, end: int, rows: Rows, start: int, count: int) -> int:
-    """Read `count` full records into rows from `start` on."""
-    for row in range(start, start + count):
-        for column in range(COLUMNS):
-            rows[row, column] = get(words, at, WIDTH[column])
-            at += WIDTH[column]
-        if at > end:
-            return TRUNCATED
-        if not (rotation_ok(rows[row, 5]) and rotation_ok(rows[row, 12]) and rotation_ok(rows[row, 16])):
-            return BAD_ROTATION
-        if row > start and rows[row, 0] <= rows[row - 1, 0]:
-            return BAD_ORDER
-    return at
+def get_count(words: Words, at: int) -> tuple[int, int]:
+    """(position after it, number); of more than four groups, BAD_COUNT."""
+    count = 0
+    for group in range(4):
+        piece = get(words, at, COUNT_BITS + 1)
+        at += COUNT_BITS + 1
+        count |= (piece & (1 << COUNT_BITS) - 1) << COUNT_BITS * group
+        if piece >> COUNT_BITS == 0:
+            return at, count
+    return BAD_COUNT, 0
 
 
 @njit(cache=True)
-def get_position(words: Words, at: int, row: Rows, first: int) -> int:
-    """Apply a position group to the old columns in `row`."""
-    size = get(words, at, 2)
-    at += 2
-    for axis in range(3):
-        column = first + axis
-        if size == 3:
-            bits = WIDTH[column]
-            row[column] = get(words, at, bits)
-        else:
-            bits = POSITION_BITS[size]
-            row[column] += get(words, at, bits) - (1 << (bits - 1))
-        at += bits
-        if row[column] < 0 or row[column] >> WIDTH[column]:
-            return OUT_OF_RANGE
-    return at
+def get_symbol(words: Words, at: int, row: int) -> tuple[int, int]:
+    """(position after it, symbol); where there is no code, (BAD_CODE, 0)."""
+    found = LOOKUP[row, get(words, at, LENGTH_MAX)]
+    return (at + (found & 15), found >> 4) if found >= 0 else (BAD_CODE, 0)
 
 
 @njit(cache=True)
-def get_rotation(words: Words, at: int, row: Rows, column: int) -> int:
-    """Apply a rotation group to the old column in `row`."""
-    size = get(words, at, 2)
+def get_hand_place(words: Words, at: int, row: Rows, first: int) -> int:
+    """Read the whole place and rotation of a hand into the columns from `first` on."""
+    for column in range(first, first + 3):
+        row[column] = get(words, at, 10) << 1
+        at += 10
+    packed = get(words, at, 2)
     at += 2
-    if size == 3:
-        row[column] = get(words, at, 32)
-        return at + 32 if rotation_ok(row[column]) else BAD_ROTATION
-    bits = ROTATION_BITS[size]
-    packed = row[column] & 3
     for shift in range(2, 32, 10):
-        field = (row[column] >> shift & 1023) + get(words, at, bits) - (1 << (bits - 1))
-        if field < 0 or field > FIELD_MAX:
-            return OUT_OF_RANGE
+        field = get(words, at, 9) << 1 | 1
+        at += 9
+        if field > COARSE_MAX:
+            return BAD_ROTATION
         packed |= field << shift
-        at += bits
-    row[column] = packed
+    row[first + 3] = packed
     return at
 
 
 @njit(cache=True)
-def get_change(words: Words, at: int, row: Rows) -> int:
-    """Apply the groups of a changed record to the old columns in `row`."""
-    mask = get(words, at, GROUP_COUNT)
-    at += GROUP_COUNT
-    if mask == 0:
-        return EMPTY_MASK
-    for group in range(GROUP_COUNT):
-        if mask >> group & 1:
-            kind, first = GROUPS[group, 0], GROUPS[group, 1]
-            if kind == POSITION:
-                at = get_position(words, at, row, first)
-            elif kind == ROTATION:
-                at = get_rotation(words, at, row, first)
-            else:
-                for column in range(first, first + GROUPS[group, 2]):
-                    row[column] = get(words, at, WIDTH[column])
-                    at += WIDTH[column]
-            if at < 0:
-                return at
+def get_row(words: Words, at: int, row: Rows, after_slot: int) -> int:
+    """Read a full record into `row`."""
+    at, gap = get_count(words, at)
+    if at < 0:
+        return at
+    row[0] = after_slot + 1 + gap
+    if row[0] > SLOT_MAX:
+        return BAD_ORDER
+    row[1], row[2], row[3] = get(words, at, 8), get(words, at + 8, 16), get(words, at + 24, 12)
+    row[4], row[5] = get(words, at + 36, 16), get(words, at + 52, 32)
+    row[6], row[7], row[8] = get(words, at + 84, 10), get(words, at + 94, 8), 0
+    at += 103
+    if get(words, at - 1, 1):
+        row[8] = get(words, at, 8)
+        at += 8
+    if not rotation_ok(row[5]):
+        return BAD_ROTATION
+    at = get_hand_place(words, at, row, 9)
+    return get_hand_place(words, at, row, 13) if at >= 0 else at
+
+
+@njit(cache=True)
+def get_head(words: Words, at: int, row: Rows) -> int:
+    """Apply a moved head to the old columns in `row`."""
+    code = HEAD
+    for column in (2, 4, 3):
+        at, kind = get_symbol(words, at, code)
+        if at < 0:
+            return at
+        if kind == ESCAPE:
+            row[column] = get(words, at, HEAD_BITS[column - 2])
+            at += HEAD_BITS[column - 2]
+        else:
+            row[column] += get_difference(words, at, kind)
+            at += kind
+            if row[column] < 0 or row[column] >> HEAD_BITS[column - 2]:
+                return OUT_OF_RANGE
+        code = next_row(code, HEAD, 1, kind)
     return at
 
 
 @njit(cache=True)
-def get_delta(words: Words, end: int, old: Rows, rows: Rows) -> tuple[int, int]:
+def get_hand(words: Words, at: int, row: Rows, first: int) -> tuple[int, int]:
+    """Apply a moved hand to the old columns from `first` on; (position or reason, largest class)."""
+    code, largest = HAND, 0
+    for column in range(first, first + 3):
+        at, kind = get_symbol(words, at, code)
+        if at < 0:
+            return at, 0
+        row[column] += get_difference(words, at, kind) << 1
+        at += kind
+        if row[column] < 0 or row[column] > 2047:
+            return OUT_OF_RANGE, 0
+        code, largest = next_row(code, HAND, 1, kind), max(largest, kind)
+    return at, largest
+
+
+@njit(cache=True)
+def get_rotation(words: Words, at: int, old: int, first: int, context: int, scratch: Ints) -> tuple[int, int]:
+    """(position or reason, packed rotation) of a head (`first` is HEAD_ROT) or a hand (HAND_ROT, coarse)."""
+    hand, contexts = (1, CONTEXTS) if first == HAND_ROT else (0, 1)
+    code, largest, switched = first + context, old & 3, False
+    for k in range(3):
+        at, kind = get_symbol(words, at, code)
+        if at < 0:
+            return at, 0
+        if kind >= SWITCHED:
+            kind, switched = kind - SWITCHED, True
+        scratch[k + 3] = get_difference(words, at, kind)
+        at += kind
+        code = next_row(code, first, contexts, kind)
+    if switched:
+        largest = get(words, at, 2)
+        at += 2
+    expected_fields(old, largest, scratch)
+    packed = largest
+    for k in range(3):
+        expected = min(max(scratch[k], hand), COARSE_MAX + 1 - hand) >> hand
+        field = (expected + scratch[k + 3]) << hand | hand
+        if field < 0 or field > FIELD_MAX - hand:
+            return OUT_OF_RANGE, 0
+        packed |= field << (2 + 10 * k)
+    return at, packed
+
+
+@njit(cache=True)
+def get_change(words: Words, at: int, row: Rows, mask: int, age: int, scratch: Ints) -> int:
+    """Apply the rest of a delta record to the old columns in `row`."""
+    at, acked = get_symbol(words, at, ACK + (min(age, ACK_AGES - 1) if mask else 0))
+    if at < 0:
+        return at
+    row[1] = (row[1] + acked) & 255
+    if acked == ACK_ESCAPE:
+        row[1] = get(words, at, 8)
+        at += 8
+    if mask >> YAW_BIT & 1:
+        at, kind = get_symbol(words, at, YAW)
+        if at < 0:
+            return at
+        row[6] = (row[6] + get_difference(words, at, kind)) & 1023
+        at += kind
+    if mask >> HEAD_BIT & 1:
+        at = get_head(words, at, row)
+    if at >= 0 and mask >> HEAD_ROT_BIT & 1:
+        at, row[5] = get_rotation(words, at, row[5], HEAD_ROT, 0, scratch)
+    for side in range(2):
+        first, context = 9 + 4 * side, 0
+        if at >= 0 and mask >> LEFT_BIT + 2 * side & 1:
+            at, context = get_hand(words, at, row, first)
+        if at >= 0 and mask >> LEFT_BIT + 2 * side & 2:
+            at, row[first + 3] = get_rotation(words, at, row[first + 3], HAND_ROT, context, scratch)
+    if at >= 0 and mask >> OTHER_BIT & 1:
+        row[7], row[8] = get(words, at, 8), get(words, at + 8, 8)
+        at += 16
+    return at
+
+
+@njit(cache=True)
+def get_delta(words: Words, at: int, end: int, age: int, old: Rows, rows: Rows) -> tuple[int, int]:
     """Read one record for each old row into `rows`; (position or reason, rows still there)."""
-    at, kept = 0, 0
+    kept, scratch = 0, np.empty(6, np.int64)
     for i in range(old.shape[0]):
-        code = get(words, at, CODE_BITS)
-        at += CODE_BITS
-        if code in (SAME, CHANGED):
+        found = MASK_LOOKUP[get(words, at, MASK_LENGTH_MAX)]
+        if found < 0:
+            return BAD_CODE, kept
+        at += found & 15
+        if found >> 4 != GONE:
             rows[kept] = old[i]
-            if code == CHANGED:
-                at = get_change(words, at, rows[kept])
+            at = get_change(words, at, rows[kept], found >> 4, age, scratch)
             kept += 1
-        elif code != GONE:
-            at = BAD_CODE
         if at < 0:
             return at, kept
         if at > end:
@@ -143,26 +251,105 @@ def get_delta(words: Words, end: int, old: Rows, rows: Rows) -> tuple[int, int]:
 
 
 @njit(cache=True)
-def get_things(words: Words, at: int, end: int, rows: Rows) -> int:
-    """Fill zeroed thing rows, slots strictly ascending."""
+def get_full(words: Words, at: int, end: int, rows: Rows) -> int:
+    """Fill rows with full records."""
+    after_slot = -1
     for i in range(rows.shape[0]):
-        rows[i, 0] = get(words, at, THING_SLOT_BITS)
-        rows[i, 1] = get(words, at + THING_SLOT_BITS, 1)
-        at += THING_SLOT_BITS + 1
-        if rows[i, 1] == 1:
-            rows[i, 2] = get(words, at, SLOT_BITS)
-            rows[i, 3] = get(words, at + SLOT_BITS, 1)
-            at += SLOT_BITS + 1
-        else:
-            for axis in range(3):
-                rows[i, 4 + axis] = get(words, at, WIDTH[2 + axis])
-                at += WIDTH[2 + axis]
-            rows[i, 7] = get(words, at, 32)
-            at += 32
-            if not rotation_ok(rows[i, 7]):
-                return BAD_ROTATION
+        at = get_row(words, at, rows[i], after_slot)
+        if at < 0:
+            return at
         if at > end:
             return TRUNCATED
-        if i > 0 and rows[i, 0] <= rows[i - 1, 0]:
-            return BAD_ORDER
+        after_slot = rows[i, 0]
     return at
+
+
+@njit(cache=True)
+def merge_rows(kept: Rows, newcomers: Rows, out: Rows) -> bool:
+    """Both by slot into `out`; False if a slot is in both."""
+    i, j = 0, 0
+    for row in range(out.shape[0]):
+        if j == newcomers.shape[0] or (i < kept.shape[0] and kept[i, 0] < newcomers[j, 0]):
+            out[row] = kept[i]
+            i += 1
+        else:
+            if i < kept.shape[0] and kept[i, 0] == newcomers[j, 0]:
+                return False
+            out[row] = newcomers[j]
+            j += 1
+    return True
+
+
+@njit(cache=True)
+def get_thing(words: Words, at: int, row: Rows) -> tuple[int, int]:
+    """Fill a zeroed row with a thing's record; (position or reason, kind)."""
+    row[0], kind = get(words, at, THING_SLOT_BITS), get(words, at + THING_SLOT_BITS, THING_KIND_BITS)
+    at += THING_SLOT_BITS + THING_KIND_BITS
+    if kind == HELD:
+        row[1], row[2], row[3] = 1, get(words, at, SLOT_BITS), get(words, at + SLOT_BITS, 1)
+        return at + SLOT_BITS + 1, kind
+    if kind == LOOSE:
+        for axis in range(3):
+            row[4 + axis] = get(words, at, HEAD_BITS[axis])
+            at += HEAD_BITS[axis]
+        row[7] = get(words, at, ROTATION_BITS)
+        return (at + ROTATION_BITS, kind) if rotation_ok(row[7]) else (BAD_ROTATION, kind)
+    return (at, kind) if kind == TAKEN else (BAD_THING, kind)
+
+
+@njit(cache=True)
+def get_things(words: Words, at: int, end: int, count: int, old: Rows) -> tuple[int, Rows]:
+    """Read `count` records and apply them to the old rows; (position or reason, rows by slot)."""
+    rows = np.zeros((old.shape[0] + count, THING_COLUMN_COUNT), np.int64)
+    i, total, before = 0, 0, -1
+    for _ in range(count):
+        row = np.zeros(THING_COLUMN_COUNT, np.int64)
+        at, kind = get_thing(words, at, row)
+        if at < 0:
+            return at, old
+        if at > end:
+            return TRUNCATED, old
+        if row[0] <= before:
+            return BAD_ORDER, old
+        before = row[0]
+        while i < old.shape[0] and old[i, 0] < row[0]:
+            rows[total] = old[i]
+            i, total = i + 1, total + 1
+        known = i < old.shape[0] and old[i, 0] == row[0]
+        if known:
+            i += 1
+        if kind == TAKEN and not known:
+            return BAD_THING, old
+        if kind != TAKEN:
+            rows[total] = row
+            total += 1
+    while i < old.shape[0]:
+        rows[total] = old[i]
+        i, total = i + 1, total + 1
+    return at, rows[:total]
+
+
+@njit(cache=True)
+def get_body(words: Words, end: int, old: Rows, old_things: Rows) -> tuple[int, Rows, Rows]:
+    """Read a body against its baseline, or a keyframe against none; (0 or a reason, rows, things)."""
+    age = get(words, 0, 8)
+    at, full = get_count(words, 8)
+    if at >= 0:
+        at, changed = get_count(words, at)
+    if at < 0 or full * FULL_BITS_MIN > end or changed * (THING_SLOT_BITS + THING_KIND_BITS) > end:
+        return BAD_COUNT, old, old_things
+    kept = np.empty_like(old)
+    at, count = get_delta(words, at, end, age, old, kept)
+    newcomers = np.empty((full, COLUMNS), np.int64)
+    if at >= 0:
+        at = get_full(words, at, end, newcomers)
+    rows = newcomers
+    if at >= 0 and count:
+        rows = np.empty((count + full, COLUMNS), np.int64)
+        at = at if merge_rows(kept[:count], newcomers, rows) else BAD_ORDER
+    things = old_things
+    if at >= 0:
+        at, things = get_things(words, at, end, changed, old_things)
+    if at >= 0:
+        at = 0 if end - at < 8 and words[at >> 6] >> np.uint64(at & 63) == 0 else TOO_LONG
+    return at, rows, things

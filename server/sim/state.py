@@ -20,8 +20,8 @@ class AvatarState(NamedTuple):
     head_mm: npt.NDArray[np.int32]  # (n, 3) x, y, z
     head_rot: npt.NDArray[np.uint32]  # (n,) packed
     yaw: npt.NDArray[np.uint16]  # (n,) 1/1024 turn
-    hand_mm: npt.NDArray[np.int32]  # (n, 2, 3) relative to the head, world axes
-    hand_rot: npt.NDArray[np.uint32]  # (n, 2) packed
+    hand_mm: npt.NDArray[np.int32]  # (n, 2, 3) relative to the head, world axes, even numbers
+    hand_rot: npt.NDArray[np.uint32]  # (n, 2) packed, on the coarse grid
     grips: npt.NDArray[np.uint8]  # (n,) low nibble left
     flags: npt.NDArray[np.uint8]  # (n,)
     ack: npt.NDArray[np.uint8]  # (n,) low byte of the newest applied pose

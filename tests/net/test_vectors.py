@@ -12,12 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from server.config import Limits
 from server.net import messages, protocol
 from server.net.session import Pose, ProtocolError, Session, parse, read_hello
+from server.sim.far import decode_far
+from server.sim.frame import read_frame
 from server.sim.poses import POSE
 from server.sim.rotation import pack_rotation, unpack_rotation
-from server.sim.snapshot import SnapshotError, decode
+from server.sim.snapshot import SnapshotError, View, decode_body
 from server.twin import shown
 from server.world import events
-from tools import vectors
+from tools import vectors, vectors_snapshot
 from tools.waves import WaveError, read_wave
 
 
@@ -32,22 +34,46 @@ def test_the_files_are_what_the_tool_writes(name: str) -> None:
     )
 
 
-def test_snapshots_decode_to_the_fields_that_are_written_there() -> None:
+def test_bodies_decode_to_the_fields_that_are_written_there() -> None:
     golden = load("snapshot")
-    named = {}
-    for row in golden["frames"]:
-        baselines = {(v.room, v.tick): v for v in [named[row["baseline"]]]} if row["baseline"] else {}
-        view = named[row["name"]] = decode(bytes.fromhex(row["hex"]), baselines)
-        assert vectors.view_json(view) == row["view"], row["name"]
+    named: dict[str, View] = {}
+    for row in golden["bodies"]:
+        room, tick = row["view"]["room"], row["view"]["tick"]
+        baselines = {(v.room, 4, v.tick): v for v in [named[row["baseline"]]]} if row["baseline"] else {}
+        view = named[row["name"]] = decode_body(bytes.fromhex(row["hex"]), room, tick, 4, baselines)
+        assert vectors_snapshot.view_json(view) == row["view"], row["name"]
     crowd = named["crowd"]
     for row in golden["refused"]:
         with pytest.raises(SnapshotError):
-            decode(bytes.fromhex(row["hex"]), {(crowd.room, crowd.tick): crowd})
+            decode_body(bytes.fromhex(row["hex"]), crowd.room, crowd.tick + 1, 4, {(crowd.room, 4, crowd.tick): crowd})
+            pytest.fail(row["name"])
+
+
+def test_far_blocks_decode_to_the_fields_that_are_written_there() -> None:
+    golden = load("snapshot")
+    for row in golden["far"]:
+        rows = decode_far(bytes.fromhex(row["hex"]))
+        assert (rows.part, rows.parts, vectors_snapshot.far_rows(rows)) == (row["part"], row["parts"], row["rows"])
+    for row in golden["far_refused"]:
+        with pytest.raises(SnapshotError):
+            decode_far(bytes.fromhex(row["hex"]))
+            pytest.fail(row["name"])
+
+
+def test_frames_split_into_the_blocks_that_are_written_there() -> None:
+    golden = load("snapshot")
+    for row in golden["frames"]:
+        frame = read_frame(bytes.fromhex(row["hex"]))
+        assert (frame.room, frame.tick, frame.home) == (row["room"], row["tick"], row["home"])
+        assert [{"cell": cell, "body": body.hex()} for cell, body in frame.blocks] == row["blocks"]
+    for row in golden["frames_refused"]:
+        with pytest.raises(SnapshotError):
+            read_frame(bytes.fromhex(row["hex"]))
             pytest.fail(row["name"])
 
 
 def test_deltas_use_every_class_of_difference() -> None:
-    sizes = [len(row["hex"]) for row in load("snapshot")["frames"] if row["name"].startswith("moved")]
+    sizes = [len(row["hex"]) for row in load("snapshot")["bodies"] if row["name"].startswith("moved")]
     assert sizes == sorted(sizes) and len(set(sizes)) == len(sizes) == 4
 
 

@@ -4,7 +4,10 @@ import { SnapshotError } from "@/net/bits";
 import { encodePose } from "@/net/pose";
 import { type Body, decodeMessage, encodeBye, encodeCommand, encodeHello, encodePing, PROTOCOL, ProtocolError } from "@/net/protocol";
 import { lookRotation, packRotation, unpackRotation, type Quaternion } from "@/net/rotation";
-import { SnapshotDecoder, type View } from "@/net/snapshot";
+import { decodeBlock } from "@/net/block";
+import { decodeFar } from "@/net/far";
+import { readFrame } from "@/net/frame";
+import { FrameDecoder, type AvatarRows, type ThingRow } from "@/net/snapshot";
 import { SUBPROTOCOL } from "@/net/session";
 import { CHANNELS, decodeWave, WaveError } from "@/net/wave";
 
@@ -43,11 +46,18 @@ it("poses have the golden bytes", () => {
 describe("snapshots", () => {
   interface Avatar { slot: number; ack: number; head_mm: number[]; head_rot: number; yaw: number; flags: number; grips: number; hand_mm: number[][]; hand_rot: number[] }
   interface Thing { slot: number; owner: number; hand: number; mm: number[]; rot: number }
-  interface Frame { name: string; hex: string; baseline: string | null; view: { room: number; tick: number; avatars: Avatar[]; things: Thing[] } }
-  const { frames, refused } = read<{ frames: Frame[]; refused: { name: string; hex: string }[] }>("snapshot");
-  const frame = (name: string): Bytes => fromHex(frames.find((each) => each.name === name)!.hex);
+  interface Shown { room: number; tick: number; avatars: Avatar[]; things: Thing[] }
+  interface Far { hex: string; part: number; parts: number; rows: { slot: number; head_mm: number[]; yaw: number; flags: number }[] }
+  interface Whole { name: string; hex: string; room: number; tick: number; home: number; blocks: { cell: number; body: string }[] }
+  interface Named { name: string; hex: string }
+  interface Golden { bodies: (Named & { baseline: string | null; view: Shown })[]; refused: Named[]; far: Far[]; far_refused: Named[]; frames: Whole[]; frames_refused: Named[] }
+  const golden = read<Golden>("snapshot");
+  const body = (name: string): Bytes => fromHex(golden.bodies.find((each) => each.name === name)!.hex);
+  const frame = (name: string): Bytes => fromHex(golden.frames.find((each) => each.name === name)!.hex);
+  const crowd = golden.bodies.find((each) => each.name === "crowd")!;
+  const base = decodeBlock(fromHex(crowd.hex), crowd.view.tick, [])!;
 
-  function plain({ room, tick, avatars: a, things }: View): Frame["view"] {
+  function plain(a: AvatarRows, things: ReadonlyMap<number, ThingRow>): Omit<Shown, "room" | "tick"> {
     const avatars = Array.from({ length: a.count }, (_, i): Avatar => ({
       slot: a.slot[i]!,
       ack: a.ack[i]!,
@@ -60,37 +70,80 @@ describe("snapshots", () => {
       hand_rot: [...a.handRot.subarray(2 * i, 2 * i + 2)],
     }));
     const rows = [...things.values()].map(({ slot, owner, hand, position, rotation }): Thing => ({ slot, owner, hand, mm: position, rot: rotation }));
-    return { room, tick, avatars: avatars.sort((p, q) => p.slot - q.slot), things: rows.sort((p, q) => p.slot - q.slot) };
+    return { avatars, things: rows.sort((p, q) => p.slot - q.slot) };
   }
 
-  for (const { name, hex, baseline, view } of frames) {
+  for (const { name, hex, baseline, view } of golden.bodies) {
     it(`decodes: ${name}`, () => {
-      const decoder = new SnapshotDecoder();
-      if (baseline !== null) decoder.decode(frame(baseline));
-      expect(plain(decoder.decode(fromHex(hex))!)).toEqual(view);
+      const rows = decodeBlock(fromHex(hex), view.tick, baseline === null ? [] : [base])!;
+      expect({ room: view.room, tick: rows.tick, ...plain(rows.avatars, rows.things) }).toEqual(view);
     });
   }
-  for (const { name, hex } of refused) {
-    it(`refuses: ${name}`, () => {
-      const decoder = new SnapshotDecoder();
-      decoder.decode(frame("crowd"));
-      expect(() => decoder.decode(fromHex(hex))).toThrow(SnapshotError);
+  for (const { name, hex } of golden.refused) {
+    it(`refuses a body: ${name}`, () => expect(() => decodeBlock(fromHex(hex), base.tick + 1, [base])).toThrow(SnapshotError));
+  }
+  for (const { hex, part, parts, rows } of golden.far) {
+    it(`decodes far part ${part} of ${parts}`, () => {
+      const found = decodeFar(fromHex(hex), 7);
+      const people = Array.from({ length: found.rows.count }, (_, i) => ({ slot: found.rows.slot[i], head_mm: [...found.rows.head.subarray(3 * i, 3 * i + 3)], yaw: found.rows.yaw[i], flags: found.rows.flags[i] }));
+      expect([found.part, found.parts, people]).toEqual([part, parts, rows]);
     });
+  }
+  for (const { name, hex } of golden.far_refused) {
+    it(`refuses a far block: ${name}`, () => expect(() => decodeFar(fromHex(hex), 7)).toThrow(SnapshotError));
+  }
+  for (const { name, hex, room, tick, home, blocks } of golden.frames) {
+    it(`splits: ${name}`, () => {
+      const found = readFrame(fromHex(hex));
+      expect({ ...found, blocks: found.blocks.map(({ cell, body }) => ({ cell, body: toHex(body) })) }).toEqual({ room, tick, home, blocks });
+    });
+  }
+  for (const { name, hex } of golden.frames_refused) {
+    it(`refuses a frame: ${name}`, () => expect(() => new FrameDecoder().decode(fromHex(hex))).toThrow(SnapshotError));
   }
   it("passes over a delta whose keyframe it has not got", () => {
-    const delta = frames.find((each) => each.baseline !== null)!;
-    expect(new SnapshotDecoder().decode(fromHex(delta.hex))).toBeNull();
+    expect(decodeBlock(body("nothing changed"), base.tick + 1, [])).toBeNull();
   });
-  it("throws nothing but SnapshotError, whatever the bytes", () => {
+
+  it("shows all blocks as one, far people apart, and those held back as they were", () => {
+    const decoder = new FrameDecoder();
+    const first = decoder.decode(frame("a hall"))!;
+    expect([first.room, first.tick, first.home, first.held.size]).toEqual([2, base.tick, 17, 0]);
+    expect([...first.avatars.slot]).toEqual([0, 5, 9, 30, 39]);
+    expect([...first.far.slot]).toEqual([3, 13, 23, 33]);
+    const later = decoder.decode(frame("a hall, later"))!;
+    expect([...later.avatars.slot]).toEqual([0, 5, 9, 30, 39]);
+    expect([...later.held]).toEqual([0, 5, 9, 30, 39]); // the hero block comes first and was held back
+    expect([...later.far.tick]).toEqual(later.far.count === 4 ? Array(4).fill(base.tick) : []);
+  });
+  it("forgets a block that is not listed, and what is gone is not far either", () => {
+    const decoder = new FrameDecoder();
+    decoder.decode(frame("a hall"));
+    const view = decoder.decode(frame("nothing in view"))!;
+    expect([view.avatars.count, view.far.count, view.things.size]).toEqual([0, 0, 0]);
+    expect(decoder.decode(frame("a hall, later"))).toBeNull();
+  });
+  it("has no news in a frame whose blocks are all held back, or wait for a keyframe", () => {
+    const decoder = new FrameDecoder();
+    expect(decoder.decode(frame("a hall, later"))).toBeNull();
+    expect(decoder.decode(frame("one cell"))!.avatars.count).toBe(5);
+  });
+
+  it("throws nothing but SnapshotError, whatever the bytes, and shows no more people than there are slots", () => {
     let state = 11;
     const roll = (n: number): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) % n;
+    const spoil = (bytes: Bytes): Bytes => {
+      for (let k = 0; k < 1 + roll(3) && bytes.length > 0; k++) bytes[roll(bytes.length)] = roll(256);
+      return bytes.slice(0, roll(4) === 0 ? roll(bytes.length + 1) : bytes.length);
+    };
     for (let i = 0; i < 3000; i++) {
-      const decoder = new SnapshotDecoder();
-      decoder.decode(frame("crowd"));
-      const bytes = fromHex(frames[roll(frames.length)]!.hex);
-      for (let k = 0; k < 1 + roll(3); k++) bytes[roll(bytes.length)] = roll(256);
+      const decoder = new FrameDecoder();
+      decoder.decode(frame("a hall"));
       try {
-        decoder.decode(bytes.slice(0, roll(4) === 0 ? roll(bytes.length) : bytes.length));
+        const rows = decodeBlock(spoil(fromHex(golden.bodies[roll(golden.bodies.length)]!.hex)), base.tick + 1 + roll(9), [base]);
+        expect(rows?.avatars.count ?? 0).toBeLessThanOrEqual(4096);
+        const view = decoder.decode(spoil(frame(["a hall", "a hall, later"][roll(2)]!)));
+        expect(view?.avatars.count ?? 0).toBeLessThanOrEqual(4096);
       } catch (error) {
         expect(error).toBeInstanceOf(SnapshotError);
       }

@@ -27,15 +27,40 @@ export class BitReader {
     return (word >>> (at & 7)) & ((1 << width) - 1);
   }
 
+  /** The next `width` bits (1 to 24) without going on; past the end they are zeros. */
+  peek(width: number): number {
+    const i = this.position >> 3;
+    const b = this.bytes;
+    const word = (b[i] ?? 0) | ((b[i + 1] ?? 0) << 8) | ((b[i + 2] ?? 0) << 16) | ((b[i + 3] ?? 0) << 24);
+    return (word >>> (this.position & 7)) & ((1 << width) - 1);
+  }
+
+  /** Goes on by `width` bits. */
+  skip(width: number): void {
+    this.position += width;
+    if (this.position > this.end) throw new SnapshotError(`the frame ends ${this.position - this.end} bits early`);
+  }
+
   /** The next 32 bits. */
   take32(): number {
     const low = this.take(16);
     return (low | (this.take(16) << 16)) >>> 0;
   }
 
-  /** The next `width` bits as offset-binary: 0 is -2^(width-1). */
-  takeSigned(width: number): number {
-    return this.take(width) - (1 << (width - 1));
+  /** A number in groups of three bits, the lowest first, each followed by a bit: whether more come; at most four. */
+  takeCount(): number {
+    let count = 0;
+    for (let shift = 0; shift < 12; shift += 3) {
+      const piece = this.take(4);
+      count |= (piece & 7) << shift;
+      if (piece < 8) return count;
+    }
+    throw new SnapshotError("a number has more than four groups");
+  }
+
+  /** How many bits are left. */
+  get left(): number {
+    return this.end - this.position;
   }
 
   /** What is left must be less than a byte of zero bits. */

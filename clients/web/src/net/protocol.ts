@@ -7,7 +7,7 @@ import { decode, encode } from "@msgpack/msgpack";
 import type { Bytes } from "../bytes";
 
 /** First 8 bytes of the protocol's hash; the shard refuses another. Pinned by tests/vectors. */
-export const PROTOCOL = "9d6a6cc745f77f6b";
+export const PROTOCOL = "bb945c03f49152d7";
 
 export type Role = "patient" | "clinician" | "carer" | "student" | "observer" | "operator";
 export type Priority = "high" | "medium" | "low";

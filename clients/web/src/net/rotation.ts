@@ -3,6 +3,9 @@
 export type Quaternion = [number, number, number, number];
 
 const SCALE = Math.SQRT2 * 511;
+const ZERO = 511; // the field of 0
+const SQUARES = 2 * 511 * 511; // the sum of the squares of all four components, in steps of a field
+export const FIELD_MAX = 1022;
 
 /** Packs a unit quaternion: index of the largest component, then the other three in 10 bits each. */
 export function packRotation(q: readonly [number, number, number, number]): number {
@@ -36,12 +39,24 @@ export function unpackRotation(packed: number, out: Quaternion = [0, 0, 0, 1]): 
   return out;
 }
 
-/** A packed rotation with its three fields moved by differences, same largest index. */
-export function shiftRotation(packed: number, d0: number, d1: number, d2: number): number {
-  const f0 = (((packed >>> 2) & 1023) + d0) & 1023;
-  const f1 = (((packed >>> 12) & 1023) + d1) & 1023;
-  const f2 = (((packed >>> 22) & 1023) + d2) & 1023;
-  return ((packed & 3) | (f0 << 2) | (f1 << 12) | (f2 << 22)) >>> 0;
+/** Writes the three fields a packed rotation would have if component `largest` were the one to be dropped. */
+export function expectedFields(packed: number, largest: number, out: Int32Array): void {
+  const old = packed & 3;
+  let total = 0;
+  for (let k = 0; k < 3; k++) {
+    const field = (packed >>> (2 + 10 * k)) & 1023;
+    out[k] = field;
+    total += (field - ZERO) * (field - ZERO);
+  }
+  if (old === largest) return;
+  const dropped = Math.floor(Math.sqrt(Math.max(SQUARES - total, 0)));
+  const moved = largest < old ? largest : largest - 1; // where the one to be dropped stands among the three
+  const sign = out[moved]! < ZERO ? -1 : 1;
+  for (let k = moved; k < 2; k++) out[k] = out[k + 1]!;
+  const place = old < largest ? old : old - 1; // where the one dropped so far will stand
+  for (let k = 2; k > place; k--) out[k] = out[k - 1]!;
+  out[place] = ZERO + dropped;
+  for (let k = 0; k < 3; k++) out[k] = Math.min(Math.max(ZERO + sign * (out[k]! - ZERO), 0), FIELD_MAX);
 }
 
 /** Yaw (radians, counter-clockwise from above, 0 faces -z) and pitch (radians, up) as a quaternion. */

@@ -10,7 +10,7 @@ export { makeFar, makeRows, type AvatarRows, type FarRows, type ThingRow } from 
 
 export const KEYFRAME = 1;
 export const DELTA = 2;
-const HEADER_BYTES = 12;
+const HEADER_BYTES = 8;
 const BASELINES_MAX = 4; // of a block
 const SLOTS = 4096;
 
@@ -45,7 +45,6 @@ export class FrameDecoder {
     const { room, tick, home, blocks } = readFrame(bytes);
     if (room !== this.room) this.reset();
     this.room = room;
-    const before = this.known.size;
     const known = new Map<number, Known>();
     let news = blocks.length === 0;
     for (const block of blocks) {
@@ -53,8 +52,9 @@ export class FrameDecoder {
       else news = this.take(block, tick, known) || news;
     }
     if (blocks.at(-1)?.cell !== FAR) this.far.clear();
+    const dropped = [...this.known].some(([cell, { shown }]) => shown !== undefined && !known.has(cell));
     this.known = known;
-    if (!news && known.size === before) return null;
+    if (!news && !dropped) return null;
     return { room, tick, home, ...this.union(tick) };
   }
 
