@@ -22,8 +22,8 @@ TOTAL_MAX = 8192  # messages, and poses, of all browsers in one batch
 
 
 def is_pose_frame(data: bytes) -> bool:
-    """Whether these bytes are one pose in one frame, and nothing else."""
-    return len(data) == FRAME_BYTES and data.startswith(POSE_HEADER) and data[MASK_AT] ^ data[POSE_AT] == POSE_KIND
+    """Whether these bytes begin with a pose in a frame of its own."""
+    return len(data) >= FRAME_BYTES and data.startswith(POSE_HEADER) and data[MASK_AT] ^ data[POSE_AT] == POSE_KIND
 
 
 def is_pose(message: bytes) -> bool:

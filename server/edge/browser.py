@@ -15,6 +15,7 @@ CLOSE_S = 2.0  # for a browser to go once it was told to
 EXTRAS_AT_ONCE, EXTRAS_PER_S = 64, 8  # pings, pongs and frames of fragmented messages
 CLOSE_ROOM = 128  # bytes a Close frame has at most
 CONTROL_WAITING_MAX = 4096  # bytes of ours on a connection before pongs are left out
+NOT_KNOWN = -1  # the yaw of one who sent no pose yet
 NORMAL, POLICY, SLOW = 1000, 1008, 1013  # close codes
 
 
@@ -35,7 +36,7 @@ class Browser:
         self.greeted = self.pinged = self.ending = False
         self.plain = False  # whether the next byte begins a message of one who is greeted and not ending
         self.batch = self.rows = self.poses = self.pose_at = 0  # kept by the batch of that number
-        self.yaw = 0  # of its newest pose, 1/1024 turn
+        self.yaw = NOT_KNOWN  # of its newest pose, 1/1024 turn
 
     def hear(self, data: bytes, now_s: float, found: list[Message]) -> bool:
         """Answer control frames and add the messages that `data` completes to `found`; False for a broken stream."""

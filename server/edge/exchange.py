@@ -14,7 +14,7 @@ import structlog
 
 from server.clock import Clock
 from server.config import Limits
-from server.edge.batch import Batch, is_pose, is_pose_frame
+from server.edge.batch import FRAME_BYTES, Batch, is_pose, is_pose_frame
 from server.edge.browser import POLICY, SLOW, Browser
 from server.edge.client_frames import Message
 from server.edge.frames import frame
@@ -101,14 +101,15 @@ class Exchange:
         self._hear(browser, data, self._clock.monotonic_s())
 
     def _hear(self, browser: Browser, data: bytes, now_s: float) -> None:
-        if browser.plain and is_pose_frame(data):
-            browser.heard_s = now_s
-            if not self._batch.add_pose_frame(browser, data):
-                self.counters["frames_dropped"] += 1
-        elif data:
-            self._hear_more(browser, data, now_s)
-        else:
+        if not data:
             self.leave(browser)
+        while browser.plain and is_pose_frame(data):
+            browser.heard_s = now_s
+            if not self._batch.add_pose_frame(browser, data[:FRAME_BYTES]):
+                self.counters["frames_dropped"] += 1
+            data = data[FRAME_BYTES:]
+        if data:
+            self._hear_more(browser, data, now_s)
 
     def _hear_more(self, browser: Browser, data: bytes, now_s: float) -> None:
         found: list[Message] = []

@@ -20,6 +20,7 @@ from server.datadir import DataError, check_version, forget_ready, tell_ready
 from server.edge import admin as admin_port
 from server.edge import app as public
 from server.edge import logs
+from server.edge.browser import NOT_KNOWN
 from server.edge.exchange import RESTART, Exchange
 from server.edge.static import ClientError, client_folder, load_assets
 from server.net.addresses import addresses
@@ -68,7 +69,7 @@ class Edge:
         meeting = addresses(Path(self.config.data))
         clock = SystemClock()
         hello = EdgeHello(PROTOCOL_HASH, self._name())
-        self.wire = EdgeWire(meeting.edge, meeting.views, hello, self.config.limits)
+        self.wire = EdgeWire(meeting.edge, meeting.views, hello, self.config.limits, self._facing)
         self.exchange = Exchange(self.wire, self.config.limits, clock, self.log)
         self.exchange.browsers_max = self._browsers_max()
         self.admin = admin_port.Admin(self.exchange)
@@ -79,6 +80,11 @@ class Edge:
             admin_port.build(self.admin), "admin_port", config.admin_host, self._admin_port(), None
         )
         self._following = asyncio.create_task(self.exchange.follow())
+
+    def _facing(self, conn: int) -> int:
+        """Which way a browser's person looks; see `net.edgewire.Views`."""
+        browser = self.exchange.browsers.get(conn)
+        return browser.yaw if browser is not None else NOT_KNOWN
 
     def _name(self) -> str:
         """What the shard knows this edge by: the same after a restart, its own among all edges of a shard."""

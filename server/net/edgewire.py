@@ -229,8 +229,10 @@ class EdgeWire:
             return
         busy = True
         while busy and len(self._events) < QUEUE_MESSAGES_MAX:
-            changed, said, published = self._read_monitor(), self._read_link(), self._read_published()
-            busy = changed or said or published
+            changed, said = self._read_monitor(), self._read_link()
+            busy = changed or said
+            while not said and len(self._events) < QUEUE_MESSAGES_MAX and self._read_published():
+                busy = True  # a tick's publications come together; keys and looks are read before them
         if self._hello_due:
             self._greet()
         if self._events:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import aiohttp
+import numpy as np
 import pytest
 
 from server.config import Limits
@@ -15,6 +16,7 @@ from server.edge.lines import SocketLine, TransportLine
 from server.edge.process import allow_files
 from server.edge.tls import make
 from server.net import wire as w
+from server.sim.poses import POSE
 from tests.edge.rough import HEADERS, masked, request, rough
 
 CROWD = 300
@@ -165,6 +167,12 @@ def test_poses_of_one_who_is_greeted_go_on_as_they_are_whatever_their_mask(shard
                 pose = b"\x10" + bytes([number]) * 38
                 writer.write(masked(pose, mask=bytes([number, 7, 200, 255])))
                 assert await frames(reader, 1) == [bytes((0x82, 40)) + b"\x90" + pose]
+            poses = [b"\x10" + bytes([number]) * 38 for number in range(3)]
+            writer.write(b"".join(map(masked, poses)) + masked(b"\x80then") + masked(poses[0])[:20])
+            answers = [b"\x82\x28\x90" + pose for pose in poses] + [b"\x82\x06\x90\x80then"]
+            assert sorted(await frames(reader, 4)) == sorted(answers)
+            writer.write(masked(poses[0])[20:])
+            assert await frames(reader, 1) == answers[:1]
             writer.close()
 
     asyncio.run(story())
@@ -194,5 +202,23 @@ def test_a_library_client_sees_a_clean_end(shard, visiting):
             assert (await socket.receive()).data == b"\x90\x80hi"
             await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
             assert socket.close_code == 1001
+
+    asyncio.run(story())
+
+
+def test_the_edge_knows_which_way_somebody_looks_once_they_sent_a_pose(shard, way):
+    async def story():
+        async with way() as (visit, connect), asyncio.timeout(20):
+            reader, writer = await connect()
+            conn = next(iter(visit.edge.exchange.browsers))
+            writer.write(masked(b"\x80hi"))
+            assert await frames(reader, 1) == [b"\x82\x04\x90\x80hi"]
+            facing = visit.edge.wire.views.audience._facing
+            assert (facing(conn), facing(conn + 1)) == (-1, -1)
+            pose = np.zeros(1, POSE)
+            pose["kind"], pose["yaw"] = 0x10, 777
+            writer.write(masked(pose.tobytes()))
+            await visit.until(lambda: facing(conn) == 777)
+            writer.close()
 
     asyncio.run(story())
