@@ -52,13 +52,24 @@ def test_the_whole_number_of_a_pose_is_found_from_its_low_byte():
 
 
 def test_rows_of_poses_as_sent_are_right_and_any_other_is_wrong():
-    rows = ours_seen.Rows(np.array([0]), np.array([5]), np.array([CLIENT]), np.array([77]), row_of(77))
+    two, wire = np.zeros(2, np.int64), np.concatenate([row_of(76), row_of(77)])
+    rows = ours_seen.Rows(two, two + 5, two + CLIENT, np.array([76, 77]), wire)
     assert ours_seen.wrong_poses(rows) == 0
     for _, column, _ in POSED:
         other = rows.wire.copy()
-        other[0, column] += 1
+        other[1, column] += 1
         assert ours_seen.wrong_poses(rows._replace(wire=other)) == 1
-    assert ours_seen.wrong_poses(rows._replace(id=np.array([-1]))) >= 1
+    assert ours_seen.wrong_poses(rows._replace(id=np.array([CLIENT, -1]))) == 1
+
+
+def test_a_hand_may_be_on_its_way_after_a_pause_but_nothing_else_may():
+    two = np.zeros(2, np.int64)
+    rows = ours_seen.Rows(two, two + 5, two + CLIENT, np.array([60, 77]), np.concatenate([row_of(60), row_of(77)]))
+    assert ours_seen.strides(rows).tolist()[1] == 17
+    for name, column, _ in POSED:
+        other = rows.wire.copy()
+        other[1, column] += 1
+        assert ours_seen.wrong_poses(rows._replace(wire=other)) == (name not in ours_seen.MOVED)
 
 
 def test_a_viewer_knows_people_by_slot_and_follows_deltas_of_each_block():

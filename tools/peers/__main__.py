@@ -69,7 +69,7 @@ def peers(
     bench = Bench(chosen(only), console, QUICK_WARM_S if quick else WARM_S, QUICK_RUN_S if quick else seconds)
     results = Results(machine=machine())
     if rows:
-        results.runs = bench.compare(ROWS, 1 if quick else repeats)
+        results.runs = bench.compare(ROWS[1:] if quick else ROWS, 1 if quick else repeats)
     if parts:
         results.interest, results.apart = parts_apart()
     if limits and not quick:
