@@ -108,7 +108,7 @@ describe("people far off", () => {
     for (const each of drawn) expect(lagMs(each)).toBeLessThan(500);
     expect(drawn.some((each) => each.quiet)).toBe(false);
   });
-  it("stand where they were last seen when nothing comes, and are shown as quiet", () => {
+  it("stand where they were last seen when nothing comes, and are shown as quiet after a second", () => {
     const drawn = play(6, walking, (tick) => (tick < 90 ? "far" : null));
     const [last] = drawn.slice(-1);
     expect(last!.quiet).toBe(true);
@@ -214,12 +214,15 @@ describe("what is drawn many times", () => {
 });
 
 it("names are for the nearest and for who speaks, however far", () => {
-  const people: Named[] = Array.from({ length: 200 }, (_, slot) => ({ slot, x: 0, y: 0, z: 0, metres: 0.1 * ((slot * 37) % 200), flags: 0, speaks: slot % 20 === 3 }));
-  const names = chosen(people);
+  const eye = { x: 0, y: 1.6, z: 0 };
+  const around = (slot: number, metres: number, bearing: number): Named => ({ slot, x: metres * Math.sin(bearing), y: 1.6, z: metres * Math.cos(bearing), metres, flags: 0, speaks: slot % 20 === 3 });
+  const people = Array.from({ length: 200 }, (_, slot) => around(slot, 0.5 + 0.1 * ((slot * 37) % 200), slot * 2.4));
+  const names = chosen(people, eye);
   expect(names.filter((each) => each.speaks)).toHaveLength(SPEAKERS_MAX);
   const others = names.filter((each) => !each.speaks);
   expect(others).toHaveLength(NAMES_MAX);
-  expect(Math.max(...others.map((each) => each.metres))).toBeLessThan(2.5);
+  expect(Math.max(...others.map((each) => each.metres))).toBeLessThan(6);
   expect(new Set(names.map((each) => each.slot)).size).toBe(names.length);
-  expect(chosen([{ ...people[0]!, metres: 15, speaks: false }])).toEqual([]);
+  expect(chosen([around(1, 15, 0)], eye)).toEqual([]);
+  expect(chosen([around(1, 5, 0), around(2, 4, 0.02), around(4, 5, 1), { ...around(5, 5, 1.01), y: 3 }], eye).map((each) => each.slot)).toEqual([2, 4, 5]);
 });

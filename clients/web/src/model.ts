@@ -7,6 +7,7 @@ import type { WaveBlock } from "./net/wave";
 import { type BedPlace, type Layout, readLayout } from "./scene/layout";
 
 const LINES_MAX = 200;
+const NOTED_MAX = 40; // people, from which on nobody wants to read who comes and goes
 
 /** One line of the chat, or of what happened. */
 export interface Line {
@@ -127,6 +128,7 @@ export class Model {
   private came(person: Person): void {
     const slot = slotOf(person.avatar);
     const known = this.people.get(slot);
+    if (this.people.size > NOTED_MAX) return void this.people.set(slot, person);
     if (known?.avatar !== person.avatar) this.note(`${person.name} (${person.role}) came in`);
     else if (known.away && !person.away) this.note(`${person.name} is back`);
     this.people.set(slot, person);
@@ -136,7 +138,7 @@ export class Model {
     const person = this.people.get(slotOf(avatar));
     if (person === undefined || person.avatar !== avatar) return;
     this.people.delete(slotOf(avatar));
-    this.note(`${person.name} left${reason === "" ? "" : ` (${reason})`}`);
+    if (this.people.size < NOTED_MAX) this.note(`${person.name} left${reason === "" ? "" : ` (${reason})`}`);
   }
 
   private youWait(message: Of<"you-wait">): void {

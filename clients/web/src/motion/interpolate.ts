@@ -147,7 +147,7 @@ export class Timeline {
     const dtMs = Number.isNaN(this.lastMs) ? 0 : Math.max(0, nowMs - this.lastMs);
     this.lastMs = nowMs;
     const farTicks = (Number.isFinite(this.farTicks) ? this.farTicks : FAR_TICKS) + FAR_SLACK_TICKS;
-    return { at: this.clock.at(nowMs), startTick: this.startTick, tickMs: this.tickMs, dtMs, farTicks };
+    return { at: this.clock.at(nowMs), viewTick: this.view?.tick ?? 0, startTick: this.startTick, tickMs: this.tickMs, dtMs, farTicks };
   }
 
   /** Everybody's rows into their tracks. */

@@ -9,6 +9,7 @@ import { lookRotation, type Quaternion, unpackRotation } from "../net/rotation";
 
 export const EXTRAPOLATE_MAX_MS = 100;
 export const QUIET_MS = 250;
+const STALLED_MS = 1_000;
 export const BLEND_MS = 200;
 const RING = 32;
 const WIDTH = 15;
@@ -38,6 +39,7 @@ export interface Sample {
 /** What a track is asked for: the tick drawn, and how long one is. */
 export interface Moment {
   at: number; // NaN: whatever is newest
+  viewTick: number; // of the newest view
   startTick: number; // of the first view: who is in it is drawn at once
   tickMs: number;
   dtMs: number; // since the moment before
@@ -144,12 +146,18 @@ export class Track {
     const [x, y, z, yaw] = [...sample.head, sample.yaw];
     const at = moment.at - this.lag;
     this.place(at, moment, fresh);
-    sample.quiet = (at - this.newestTick) * moment.tickMs > QUIET_MS;
+    sample.quiet = this.isQuiet(at, moment);
     const limit = farthest((this.newestTick - stuckAt) * moment.tickMs);
     if (news) this.takeOffset(x - sample.head[0], y - sample.head[1], z - sample.head[2], yaw - sample.yaw, limit);
     [this.drawnCount, this.drawnTick] = [this.count, this.newestTick];
     this.blend(moment.dtMs);
     return true;
+  }
+
+  /** Whether others are heard of and they are not, or nobody for long. */
+  private isQuiet(at: number, { viewTick, tickMs, farTicks }: Moment): boolean {
+    const older = viewTick - this.newestTick - (this.near ? 0 : farTicks);
+    return older * tickMs > QUIET_MS || (at - this.newestTick) * tickMs > STALLED_MS;
   }
 
   /** The lag moves towards what the tier needs. */

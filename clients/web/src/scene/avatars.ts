@@ -8,14 +8,15 @@ import { RoundedBoxGeometry } from "three/examples/jsm/geometries/RoundedBoxGeom
 import type { Crowd, Sample } from "../motion/interpolate";
 import { AWAY, MUTED, POINTING, RAISED, SPEAKING } from "../net/pose";
 import type { Person } from "../net/protocol";
-import { CrowdScene, inFront, type Viewpoint } from "./crowd";
+import { CrowdScene } from "./crowd";
 import { Instances } from "./instances";
-import { DARK, GREY, isFaded, type Look, lookOf, RAY, SPEAK, WHITE } from "./looks";
+import { DARK, GREY, type Look, lookOf, RAY, shadesOf, SPEAK, speaks, WHITE } from "./looks";
 import { chosen, type NameCard, type Named, NAMED_WITHIN_M, Names } from "./names";
 import { ROLES } from "./roles";
 import { lit, type Quality } from "./surfaces";
 
-const MAX = 192; // people with hands; whoever is beyond that is left out of the picture
+const MAX = 160; // people drawn with hands
+const BEHIND_M = 2; // who is farther behind the eye is not drawn
 const RAY_M = 5;
 
 type Part = "torso" | "collar" | "head" | "hair" | "eye" | "arm" | "shoulder" | "hand" | "foot" | "badge" | "ring" | "ray";
@@ -29,6 +30,18 @@ export interface Scenery {
   seconds: number;
   calm: boolean;
 }
+
+/** Where one looks from: metres, the way as a unit step on the floor, whether from behind one's own avatar. */
+export interface Viewpoint {
+  x: number;
+  y: number;
+  z: number;
+  ahead: readonly [number, number];
+  behind: boolean;
+}
+
+/** Whether a place (metres) may be seen by somebody who looks ahead. */
+const inFront = (eye: Viewpoint, x: number, z: number): boolean => (x - eye.x) * eye.ahead[0] + (z - eye.z) * eye.ahead[1] > -BEHIND_M;
 
 const at = new Vector3();
 const turn = new Quaternion();
@@ -71,20 +84,16 @@ export class Avatars {
   }
 
   /** Draws everybody; one's own avatar is left out unless seen from behind, and never named. */
-  draw({ samples, crowd, own, seconds, calm }: Scenery, eye: Viewpoint & { behind: boolean }): void {
-    for (const part of Object.values(this.parts)) part.begin();
+  draw(scenery: Scenery, eye: Viewpoint): void {
+    const parts = Object.values(this.parts);
+    for (const part of parts) part.begin();
+    this.crowd.begin();
     const named: Named[] = [];
-    for (const sample of samples.values()) {
-      const look = this.looks.get(sample.slot);
-      const [x, z] = [sample.head[0] / 1000, sample.head[2] / 1000];
-      if (look === undefined || (sample.slot === own && !eye.behind) || !inFront(eye, x, z)) continue;
-      this.person(sample, look, seconds, calm);
-      if (sample.slot !== own) named.push({ slot: sample.slot, x, y: sample.head[1] / 1000, z, metres: Math.hypot(x - eye.x, z - eye.z), flags: sample.flags, speaks: speaks(look, sample.flags) });
-    }
-    for (const part of Object.values(this.parts)) part.end();
-    this.crowd.draw(crowd, this.looks, own, eye);
-    this.addFar(crowd, own, eye, named);
-    this.names.show(chosen(named), (of) => this.card(of));
+    this.near(scenery, eye, named);
+    this.far(scenery, eye, named);
+    for (const part of parts) part.end();
+    this.crowd.end();
+    this.names.show(chosen(named, eye), (of) => this.card(of));
   }
 
   /** Frees everything. */
@@ -97,20 +106,40 @@ export class Avatars {
     this.group.removeFromParent();
   }
 
-  /** Those of the crowd who are near enough for a name. */
-  private addFar(crowd: Crowd, own: number, eye: Viewpoint, named: Named[]): void {
+  /** The nearest with hands; in a throng the others of them as the crowd. */
+  private near({ samples, own, seconds, calm }: Scenery, eye: Viewpoint, named: Named[]): void {
+    const seen: { sample: Sample; look: Look; metres: number }[] = [];
+    for (const sample of samples.values()) {
+      const look = this.looks.get(sample.slot);
+      const [x, z] = [sample.head[0] / 1000, sample.head[2] / 1000];
+      if (look === undefined || (sample.slot === own && !eye.behind) || !inFront(eye, x, z)) continue;
+      seen.push({ sample, look, metres: Math.hypot(x - eye.x, z - eye.z) });
+    }
+    if (seen.length > MAX) seen.sort((a, b) => a.metres - b.metres);
+    seen.forEach(({ sample, look, metres }, i) => {
+      const { slot, head, yaw, flags, quiet } = sample;
+      const [x, y, z] = [head[0] / 1000, head[1] / 1000, head[2] / 1000];
+      if (i < MAX) this.person(sample, look, seconds, calm);
+      else this.crowd.add(look, x, y, z, yaw, flags, quiet);
+      if (slot !== own) named.push({ slot, x, y, z, metres, flags, speaks: speaks(look, flags) });
+    });
+  }
+
+  private far({ crowd, own }: Scenery, eye: Viewpoint, named: Named[]): void {
     for (let i = 0; i < crowd.count; i++) {
+      const slot = crowd.slot[i]!;
       const [x, y, z] = [crowd.head[3 * i]! / 1000, crowd.head[3 * i + 1]! / 1000, crowd.head[3 * i + 2]! / 1000];
-      const [slot, metres] = [crowd.slot[i]!, Math.hypot(x - eye.x, z - eye.z)];
-      if (metres > NAMED_WITHIN_M || slot === own || !this.looks.has(slot) || !inFront(eye, x, z)) continue;
-      named.push({ slot, x, y, z, metres, flags: crowd.flags[i]!, speaks: false });
+      const look = slot === own || !inFront(eye, x, z) ? undefined : this.looks.get(slot);
+      if (look === undefined) continue;
+      this.crowd.add(look, x, y, z, crowd.yaw[i]!, crowd.flags[i]!, crowd.quiet[i] !== 0);
+      const metres = Math.hypot(x - eye.x, z - eye.z);
+      if (metres <= NAMED_WITHIN_M) named.push({ slot, x, y, z, metres, flags: crowd.flags[i]!, speaks: false });
     }
   }
 
   private person(sample: Sample, look: Look, seconds: number, calm: boolean): void {
     const [x, y, z] = [sample.head[0] / 1000, sample.head[1] / 1000, sample.head[2] / 1000];
-    const faded = isFaded(look, sample.flags, sample.quiet);
-    const [coat, skin, hair] = faded ? [GREY, GREY, GREY] : [look.coat, look.skin, look.hair];
+    const { coat, skin, hair } = shadesOf(look, sample.flags, sample.quiet);
     turn.setFromAxisAngle(UP, sample.yaw);
     this.put("torso", at.set(x, 0, z), turn, size.set(1, Math.max(0.4, y - 0.2) / 1.4, 1), coat);
     this.put("collar", at.set(x, y - 0.2, z), turn, size.set(1, 1, 1), skin);
@@ -161,8 +190,6 @@ export class Avatars {
     this.parts[part].put(matrix.compose(place, rotation, scale), color);
   }
 }
-
-const speaks = (look: Look, flags: number): boolean => (flags & (SPEAKING | MUTED)) === SPEAKING && !look.person.muted;
 
 /** A point beside and before a body that looks along `yaw`. */
 function local(x: number, y: number, z: number, right: number, back: number, yaw: number): Vector3 {

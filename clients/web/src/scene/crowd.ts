@@ -1,33 +1,19 @@
 /**
  * People far off: body and head of everybody without hands, in a handful of draw calls for a thousand of them.
- * Owns how they look from afar; never moves anybody, keeps nothing of one person.
+ * Owns how they look from afar; never moves anybody, keeps nothing of one person from frame to frame.
  */
 
 import { type BufferGeometry, CylinderGeometry, Group, LatheGeometry, type Material, MeshBasicMaterial, SphereGeometry, TorusGeometry, Vector2 } from "three";
 import { mergeGeometries } from "three/examples/jsm/utils/BufferGeometryUtils.js";
-import type { Crowd } from "../motion/interpolate";
-import { MUTED, RAISED, SPEAKING } from "../net/pose";
+import { RAISED } from "../net/pose";
 import { Instances } from "./instances";
-import { GREY, isFaded, type Look, SPEAK } from "./looks";
+import { GREY, type Look, shadesOf, SPEAK, speaks } from "./looks";
 import { lit, type Quality } from "./surfaces";
 
 const PEOPLE_MAX = 4096;
 const MARKED_MAX = 256; // of those who speak or raise a hand
-const BEHIND_M = 2; // who is farther behind the eye is not drawn
 const BODY_M = 1.4; // from the floor to the neck as made
 const NECK_M = 0.2; // from the eyes down
-
-/** Where one looks from: metres, and the way as a unit step on the floor. */
-export interface Viewpoint {
-  x: number;
-  z: number;
-  ahead: readonly [number, number];
-}
-
-/** Whether a place (metres) may be seen by somebody who looks ahead. */
-export function inFront(eye: Viewpoint, x: number, z: number): boolean {
-  return (x - eye.x) * eye.ahead[0] + (z - eye.z) * eye.ahead[1] > -BEHIND_M;
-}
 
 /** See the module's head. */
 export class CrowdScene {
@@ -48,16 +34,25 @@ export class CrowdScene {
     for (const part of Object.values(this.parts)) this.group.add(part.mesh);
   }
 
-  /** Draws everybody of the crowd whose look is known, but oneself. */
-  draw(crowd: Crowd, looks: ReadonlyMap<number, Look>, own: number, eye: Viewpoint): void {
-    const parts = Object.values(this.parts);
-    for (const part of parts) part.begin();
-    for (let i = 0; i < crowd.count; i++) {
-      const slot = crowd.slot[i]!;
-      const look = slot === own ? undefined : looks.get(slot);
-      if (look !== undefined) this.person(crowd, i, look, eye);
-    }
-    for (const part of parts) part.end();
+  /** Takes everybody away. */
+  begin(): void {
+    for (const part of Object.values(this.parts)) part.begin();
+  }
+
+  /** Adds somebody, metres and radians. */
+  add(look: Look, x: number, y: number, z: number, yaw: number, flags: number, quiet: boolean): void {
+    const { coat, skin, hair } = shadesOf(look, flags, quiet);
+    const [sine, cosine] = [Math.sin(yaw), Math.cos(yaw)];
+    this.parts.body.putUpright(x, 0, z, sine, cosine, Math.max(0.4, y - NECK_M) / BODY_M, coat);
+    this.parts.head.putUpright(x, y, z, sine, cosine, 1, skin);
+    this.parts.hair.putUpright(x, y, z, sine, cosine, 1, hair);
+    if ((flags & RAISED) !== 0) this.parts.arm.putUpright(x, y, z, sine, cosine, 1, coat);
+    if (speaks(look, flags)) this.parts.ring.putUpright(x, 0.02, z, 0, 1, 1, SPEAK);
+  }
+
+  /** Shows those who were added. */
+  end(): void {
+    for (const part of Object.values(this.parts)) part.end();
   }
 
   /** Frees everything. */
@@ -65,19 +60,6 @@ export class CrowdScene {
     for (const part of Object.values(this.parts)) part.dispose();
     for (const material of this.materials) material.dispose();
     this.group.removeFromParent();
-  }
-
-  private person(crowd: Crowd, i: number, look: Look, eye: Viewpoint): void {
-    const [x, y, z] = [crowd.head[3 * i]! / 1000, crowd.head[3 * i + 1]! / 1000, crowd.head[3 * i + 2]! / 1000];
-    if (!inFront(eye, x, z)) return;
-    const [flags, yaw] = [crowd.flags[i]!, crowd.yaw[i]!];
-    const faded = isFaded(look, flags, crowd.quiet[i] !== 0);
-    const [sine, cosine] = [Math.sin(yaw), Math.cos(yaw)];
-    this.parts.body.putUpright(x, 0, z, sine, cosine, Math.max(0.4, y - NECK_M) / BODY_M, faded ? GREY : look.coat);
-    this.parts.head.putUpright(x, y, z, sine, cosine, 1, faded ? GREY : look.skin);
-    this.parts.hair.putUpright(x, y, z, sine, cosine, 1, faded ? GREY : look.hair);
-    if ((flags & RAISED) !== 0) this.parts.arm.putUpright(x, y, z, sine, cosine, 1, faded ? GREY : look.coat);
-    if ((flags & (SPEAKING | MUTED)) === SPEAKING && !look.person.muted) this.parts.ring.putUpright(x, 0.02, z, 0, 1, 1, SPEAK);
   }
 }
 

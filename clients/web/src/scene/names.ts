@@ -12,6 +12,8 @@ const KEPT_MAX = 48;
 const MADE_PER_FRAME = 3; // a card takes a canvas and a texture: a crowd's come over some frames
 const LABEL_M = 0.21;
 const NEAR_M = 4;
+const RAISED_M = 0.31; // over the eyes
+const HALF_RATIO = 1.3; // of a card's width to its height, for most names
 export const NAMED_WITHIN_M = 14;
 
 /** Somebody who may get a card. Metres. */
@@ -33,12 +35,41 @@ export interface NameCard {
   color: string;
 }
 
-/** Who gets a card: those near who speak, wherever they stand, and the nearest of the others. Reorders what it is given. */
-export function chosen(people: Named[]): Named[] {
+/**
+ * Who gets a card, seen from `eye`: those near who speak, wherever they stand, and the nearest of the others whose card no
+ * nearer one hides. Reorders what it is given.
+ */
+export function chosen(people: Named[], eye: { x: number; y: number; z: number }): Named[] {
   people.sort((a, b) => a.metres - b.metres);
-  const speakers = people.filter((each) => each.speaks).slice(0, SPEAKERS_MAX);
-  const others = people.filter((each) => !speakers.includes(each) && each.metres <= NAMED_WITHIN_M).slice(0, NAMES_MAX);
-  return [...speakers, ...others];
+  const out = people.filter((each) => each.speaks).slice(0, SPEAKERS_MAX);
+  const room = NAMES_MAX + out.length;
+  const taken = out.map((each) => boxOf(each, eye));
+  for (const each of people) {
+    if (out.length >= room || each.metres > NAMED_WITHIN_M) break;
+    const box = boxOf(each, eye);
+    if (each.speaks || taken.some((other) => overlap(box, other))) continue;
+    out.push(each);
+    taken.push(box);
+  }
+  return out;
+}
+
+type Angles = [bearing: number, up: number, halfWidth: number, halfHeight: number];
+
+/** The angles a card takes of what one sees, radians. */
+function boxOf({ x, y, z, metres }: Named, eye: { x: number; y: number; z: number }): Angles {
+  const height = heightOf(metres) / Math.max(0.3, metres);
+  return [Math.atan2(x - eye.x, z - eye.z), Math.atan2(y + RAISED_M - eye.y, Math.max(0.3, metres)), height * HALF_RATIO, height / 2];
+}
+
+function overlap(a: Angles, b: Angles): boolean {
+  const beside = Math.abs(Math.atan2(Math.sin(a[0] - b[0]), Math.cos(a[0] - b[0])));
+  return beside < a[2] + b[2] && Math.abs(a[1] - b[1]) < a[3] + b[3];
+}
+
+/** Cards keep a readable size on the screen: smaller by so much as one is nearer, a little larger from afar. Metres. */
+function heightOf(metres: number): number {
+  return LABEL_M * Math.max(0.28, metres < NEAR_M ? metres / NEAR_M : Math.min(2, 1 + (metres - NEAR_M) / 12));
 }
 
 /** See the module's head. */
@@ -84,8 +115,8 @@ export class Names {
     this.cards.set(slot, card);
     const { sprite } = card;
     sprite.visible = true;
-    sprite.position.set(x, y + 0.31, z);
-    const height = LABEL_M * Math.max(0.28, metres < NEAR_M ? metres / NEAR_M : Math.min(2, 1 + (metres - NEAR_M) / 12));
+    sprite.position.set(x, y + RAISED_M, z);
+    const height = heightOf(metres);
     sprite.scale.set((sprite.scale.x / sprite.scale.y) * height, height, 1);
   }
 

@@ -115,8 +115,8 @@ export class Stage {
   draw(frame: Frame): void {
     if (this.parts === null) return;
     this.look(frame.eye);
-    const { x, z } = this.camera.position;
-    this.parts.avatars.draw(frame, { x, z, ahead: ahead(frame.eye.yaw), behind: frame.eye.behind });
+    const { x, y, z } = this.camera.position;
+    this.parts.avatars.draw(frame, { x, y, z, ahead: ahead(frame.eye.yaw), behind: frame.eye.behind });
     this.parts.things.draw(frame.things, frame.samples);
     this.parts.beds.update(frame.dt, frame.seconds, frame.eye, frame.monitor);
     this.parts.marks.draw(frame.marks, this.camera.position, frame.calm);
