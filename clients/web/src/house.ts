@@ -15,11 +15,11 @@ import { type Sample, Timeline } from "./motion/interpolate";
 import { Walker } from "./motion/walker";
 import { type Chance, chanceAt, chanceText } from "./nearby";
 import { type Loss, lossText } from "./net/backoff";
-import { SnapshotError } from "./net/bits";
+import { readFrame } from "./net/frame";
 import type { Identity } from "./net/identity";
 import type { Body, Of, ServerMessage } from "./net/protocol";
 import { forget, type Kept, Session, SOCKET_URL, type State } from "./net/session";
-import { FrameDecoder, SnapshotDecoder, type View } from "./net/snapshot";
+import { FrameDecoder } from "./net/snapshot";
 import { decodeWave, WAVE_KIND } from "./net/wave";
 import { headerState, titleOf } from "./quality";
 import { canDraw, Stage } from "./scene/stage";
@@ -45,7 +45,6 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 export class House {
   private readonly model = new Model();
   private readonly decoder = new FrameDecoder();
-  private readonly wholeRoom = new SnapshotDecoder();
   private readonly session: Session;
   private readonly placing: Placing;
   private readonly deeds: Deeds;
@@ -235,7 +234,6 @@ export class House {
     const { room, layout } = this.model;
     if (room === null || layout === null) return;
     this.decoder.reset();
-    this.wholeRoom.reset();
     this.timeline.reset();
     this.marks.reset();
     this.walker.enter(layout, slotOf(room.avatar), before);
@@ -249,23 +247,15 @@ export class House {
   private frame(frame: Bytes): void {
     const nowMs = performance.now();
     if (frame[0] === WAVE_KIND) return this.model.wave(decodeWave(frame), nowMs);
-    const view = this.read(frame);
-    this.session.meter.snapshot(1, 0, performance.now() - nowMs, nowMs);
+    const view = this.decoder.decode(frame);
+    const decodeMs = performance.now() - nowMs;
+    const { blocks } = readFrame(frame);
+    this.session.meter.snapshot(blocks.length, blocks.filter((block) => block.body.length === 0).length, decodeMs, nowMs);
     if (view === null || view.room !== this.model.room?.room_index) return;
     this.timeline.push(view, nowMs);
     const { avatars, held } = view;
     const row = held.has(this.deeds.slot) ? -1 : avatars.slot.subarray(0, avatars.count).indexOf(this.deeds.slot);
     if (row >= 0) this.walker.seen([avatars.head[3 * row]!, avatars.head[3 * row + 2]!], avatars.ack[row]!, view.tick, (avatars.yaw[row]! / 512) * Math.PI, avatars.flags[row]!);
-  }
-
-  /** A frame of blocks, or one of a whole room as older servers send it. */
-  private read(frame: Bytes): View | null {
-    try {
-      return this.decoder.decode(frame);
-    } catch (error) {
-      if (!(error instanceof SnapshotError)) throw error;
-      return this.wholeRoom.decode(frame);
-    }
   }
 
   private connection(state: State, loss: Loss): void {
