@@ -5,6 +5,7 @@ import { lookRotation, packRotation } from "../src/net/rotation";
 import type { Person, Role } from "../src/net/protocol";
 import { makeFar, makeRows, type View } from "../src/net/snapshot";
 import { encode } from "@msgpack/msgpack";
+import type { WebGLRenderer } from "three";
 import { readLayout } from "../src/scene/layout";
 import { Stage } from "../src/scene/stage";
 import type { Model } from "../src/model";
@@ -15,11 +16,12 @@ const PARTS = 10;
 const HALF_MM = 19_000;
 const ROLES: readonly Role[] = ["student", "clinician", "patient", "carer", "observer"];
 
-/** Milliseconds of every frame: taking in views, interpolation, drawing without and with the renderer's share. */
+/** Milliseconds of every frame: taking in views, interpolation, arranging the scene, and the renderer with its graphics calls. */
 export interface Measured {
   push: number[];
   sample: number[];
-  draw: number[];
+  scene: number[];
+  render: number[];
   calls: number;
   triangles: number;
   drawn: [near: number, far: number];
@@ -71,14 +73,18 @@ async function measure(people: number, near: number, frames: number, warm: numbe
   const stage = new Stage(document.getElementById("world") as HTMLCanvasElement, "low");
   stage.enter(readLayout(encode({ title: "Hall", kind: "lecture", size_m: [40, 4, 40] })), (room) => room);
   stage.people(modelOf(people));
+  const renderer = (stage as unknown as { renderer: WebGLRenderer }).renderer;
+  const render = renderer.render.bind(renderer);
+  let renderMs = 0;
+  renderer.render = (scene, camera) => void (renderMs += clocked(() => render(scene, camera)));
   const walks = Array.from({ length: people }, (_, i): Walk => ({ radius: 1000 + (HALF_MM * i) / people, phase: i * 2.4, speed: i % 3 === 0 ? 1.2 : 0 }));
-  const [timeline, far, out] = [new Timeline(TICK_MS), makeFar(people - near), { push: [], sample: [], draw: [], calls: 0, triangles: 0, drawn: [0, 0] } as Measured];
+  const [timeline, far, out] = [new Timeline(TICK_MS), makeFar(people - near), { push: [], sample: [], scene: [], render: [], calls: 0, triangles: 0, drawn: [0, 0] } as Measured];
   far.count = people - near;
   let tick = 1;
   let crowd: Crowd = timeline.far();
   for (let frame = 0; frame < frames; frame++) {
     const nowMs = 1000 + frame * FRAME_MS;
-    const spent = { push: 0, sample: 0, draw: 0 };
+    const spent = { push: 0, sample: 0, scene: 0, render: 0 };
     for (; tick * TICK_MS + 1000 <= nowMs; tick++) {
       const view = viewAt(tick, walks, near, far);
       spent.push += clocked(() => timeline.push(view, nowMs));
@@ -87,9 +93,11 @@ async function measure(people: number, near: number, frames: number, warm: numbe
     crowd = timeline.far();
     const samples = timeline.sample(nowMs);
     const eye = { x: 0, y: 1.65, z: 18, yaw: 0.3 * Math.sin(frame / 60), pitch: 0, behind: false };
-    spent.draw = clocked(() => stage.draw({ dt: FRAME_MS / 1000, seconds: nowMs / 1000, eye, own: -1, samples, crowd, things: new Map(), marks: [], monitor: () => { throw new Error("no beds"); }, calm: true }));
+    renderMs = 0;
+    spent.scene = clocked(() => stage.draw({ dt: FRAME_MS / 1000, seconds: nowMs / 1000, eye, own: -1, samples, crowd, things: new Map(), marks: [], monitor: () => { throw new Error("no beds"); }, calm: true })) - renderMs;
+    spent.render = renderMs;
     out.drawn = [samples.size, crowd.count];
-    if (frame >= warm) for (const key of ["push", "sample", "draw"] as const) out[key].push(spent[key]);
+    if (frame >= warm) for (const key of ["push", "sample", "scene", "render"] as const) out[key].push(spent[key]);
     await new Promise((done) => requestAnimationFrame(done));
   }
   const { calls, triangles } = stage.stats();
