@@ -28,6 +28,7 @@ from server.net.compose import (
 SAVED_S = 0.5  # what is not used is saved up for so long at most
 TURNED_TICKS = 10  # after so many ticks it is looked anew which way the viewers of a thinned view look
 RECOVERED_TICKS = 30  # a view whose frames fit for so long is as it was
+KEPT_MESSAGES = 2.0  # for ticks that matter more, where not every tick may have a message
 COMPOSED_MAX = 512  # thinned frames in one tick of a room; beyond that all viewers of a look share one
 COUNTED = (
     "views", "view_bytes", "near_updates", "far_updates", "looks_changed",
@@ -234,15 +235,16 @@ class Audience(Generic[Key]):
     def _speaks(self, sheet: Sheet, group: Group[Key], ticks: int) -> bool:
         """Whether this tick may have a message.
 
-        Where not every tick may, those that do follow each other irregularly: a regular pattern would miss the
-        keyframes of the same cells for ever. Those of one's own cell go first.
+        Where not every tick may, some messages are kept for ticks with the keyframe of one's own cell, or of a cell
+        whose last one was missed: a regular pattern would miss those of the same cells for ever.
         """
         per_tick = self.limits.view_messages_per_s / self.tick_hz
         if per_tick >= 1.0:
             return True
         group.messages = min(self._messages_most, group.messages + ticks * per_tick)
-        dice = (sheet.tick * 0x9E3779B1 >> 15) & 1
-        speaks = group.messages >= (1.0 if starts_with_keyframe(sheet, group.look.home) else 2.0 + dice)
+        wanted = {group.look.home}.union(*(split.lack.lost for split in group.splits))
+        first = any(starts_with_keyframe(sheet, cell) for cell in wanted)
+        speaks = group.messages >= (1.0 if first else 1.0 + KEPT_MESSAGES)
         group.messages -= speaks
         return speaks
 

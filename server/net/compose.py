@@ -63,7 +63,7 @@ class Thinned(NamedTuple):
 
     lost: frozenset[int] = frozenset()  # cells whose newest keyframe was held back: their deltas are of no use
     held: tuple[tuple[int, int], ...] = ()  # (cell, ticks it has been held back)
-    reserve: int = 0  # size of a keyframe that found no room: deltas leave that much for the next one
+    reserve: tuple[int, int] = (-1, 0)  # the cell that longest lacks its keyframe, and the bytes to leave for the next
 
 
 class Composed(NamedTuple):
@@ -76,6 +76,7 @@ class Composed(NamedTuple):
     after: Thinned
 
 
+NOBODY_WAITS = (-1, 0)
 NOTHING_LOST = Thinned()
 
 
@@ -169,29 +170,32 @@ def _far_due(sheet: Sheet) -> bool:
 
 def _fill(
     sheet: Sheet, look: Look, here: list[int], before: Thinned, budget: Budget, quadrant: int, given: set[int]
-) -> int:
-    """Add what still fits to `given`, the highest rank first; what deltas shall leave for a keyframe next time.
+) -> tuple[int, int]:
+    """Add what still fits to `given`, the highest rank first; what is to be left for which keyframe the next time.
 
-    A delta that finds no room keeps those of lower rank back as well: so its turn comes.
+    The cell that longest lacks its keyframe is saved up for, so that those of others do not always come before. A delta
+    that finds no room keeps those of lower rank back as well: so its turn comes.
     """
     ages = dict(before.held)
     rest = [cell for cell in here if cell not in given and cell not in (look.home, HERO_CELL, FAR)]
     rest.sort(key=lambda cell: -rank(sheet, look, cell, ages.get(cell, 0), quadrant))
-    left, reserve = budget.left, before.reserve
+    left = budget.left
+    waits, reserve = before.reserve if before.reserve[0] in rest else NOBODY_WAITS
     for cell in rest:
         chunk = sheet.chunks[cell]
         size = len(chunk.data) - BLOCK.size
-        if chunk.key and size > left:
-            reserve = max(reserve, min(size, budget.most))
-        elif chunk.key:
-            left, reserve = left - size, 0
-            given.add(cell)
-        elif cell not in before.lost:
+        if not chunk.key and cell in before.lost:
+            continue
+        if size <= left - (0 if cell == waits else reserve):
             left -= size
-            if left < reserve:
-                break
             given.add(cell)
-    return reserve
+            if cell == waits:
+                waits, reserve = NOBODY_WAITS
+        elif not chunk.key:
+            break
+        elif waits < 0 or cell == waits or ages.get(cell, 0) > ages.get(waits, 0):
+            waits, reserve = cell, min(size, budget.most)
+    return waits, reserve
 
 
 def rank(sheet: Sheet, look: Look, cell: int, age: int, quadrant: int) -> int:
@@ -208,7 +212,9 @@ def rank(sheet: Sheet, look: Look, cell: int, age: int, quadrant: int) -> int:
     return AGE_WEIGHT * steps + age
 
 
-def _composed(sheet: Sheet, look: Look, here: list[int], given: set[int], before: Thinned, reserve: int) -> Composed:
+def _composed(
+    sheet: Sheet, look: Look, here: list[int], given: set[int], before: Thinned, reserve: tuple[int, int]
+) -> Composed:
     parts = [HEADER.pack(KIND, sheet.room, sheet.tick, look.home, len(here))]
     lost, ages, held = set(before.lost), dict(before.held), []
     for cell in here:
@@ -223,7 +229,7 @@ def _composed(sheet: Sheet, look: Look, here: list[int], given: set[int], before
             held.append((cell, min(ages.get(cell, 0) + 1, AGE_MAX)))
             if key:
                 lost.add(cell)
-    after = Thinned(frozenset(lost.intersection(here)), tuple(held), reserve if lost else 0)
+    after = Thinned(frozenset(lost.intersection(here)), tuple(held), reserve if lost else NOBODY_WAITS)
     far = sheet.chunks[FAR].people if FAR in given else 0
     near = sum(sheet.chunks[cell].people for cell in given) - far
     return Composed(b"".join(parts), near, far, len(held), after)
