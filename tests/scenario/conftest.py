@@ -21,8 +21,8 @@ from tools.memory_house import Here, House
 class Stage(House):
     """A shard, its ledger and any number of clients. `tick` turns everything once."""
 
-    def __init__(self, data: Path, config: Config, pool: Executor) -> None:
-        super().__init__(data, config, pool, load_rooms(None), secrets.token_bytes)
+    def __init__(self, data: Path, config: Config, pool: Executor, rooms: Path | None = None) -> None:
+        super().__init__(data, config, pool, load_rooms(rooms), secrets.token_bytes)
         self.clients: dict[str, Client] = {}
         self.heard: dict[str, list[Any]] = {}
         self.edges: list[MemoryEdge] = []
@@ -77,6 +77,6 @@ def stage(tmp_path: Path, pool: Executor) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def raise_stage(pool: Executor) -> Callable[[Path, Config], Stage]:
-    """Makes further stages; whoever asks for one closes it."""
-    return lambda data, config: Stage(data, config, pool)
+def raise_stage(pool: Executor) -> Callable[..., Stage]:
+    """Makes further stages, of a folder of rooms if one is named; whoever asks for one closes it."""
+    return lambda data, config, rooms=None: Stage(data, config, pool, rooms)
