@@ -37,6 +37,16 @@ def get(words: Words, at: int, bits: int) -> int:
     return int(np.int64(low & np.uint64((1 << bits) - 1)))  # signed from here on: numba makes a float of both kinds
 
 
+@njit(cache=True)
+def window(words: Words, at: int) -> int:
+    """The 63 bits at bit `at`, to be taken apart by the caller."""
+    word, shift = at >> 6, at & 63
+    low = words[word] >> np.uint64(shift)
+    if shift > 1:
+        low |= words[word + 1] << np.uint64(64 - shift)
+    return int(np.int64(low & np.uint64((1 << 63) - 1)))
+
+
 def to_bytes(words: Words, bits: int) -> bytes:
     """The first `bits` bits, padded with zero bits to a byte."""
     return words.astype("<u8", copy=False).tobytes()[: (bits + 7) >> 3]

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from server.sim.bits import Words, get, put
+from server.sim.bits import Words, put
 from server.sim.code_lengths import MASK_LENGTHS, ROWS_LENGTHS
 
 SYMBOLS = 24  # of a row, at most
-LENGTH_MAX, MASK_LENGTH_MAX = 8, 12
+LENGTH_MAX, MASK_LENGTH_MAX, LENGTH_BITS = 8, 12, 4
 ESCAPE = 11  # class of a difference that is written as the whole column instead
 SWITCHED = 12  # added to the first class of a rotation whose largest component is another
 GONE = 256  # symbol of the mask code
@@ -56,15 +56,15 @@ def canonical(lengths: list[int]) -> tuple[Ints, Ints]:
     return codes, lookup
 
 
-def tables(lengths: list[list[int]]) -> tuple[Ints, Ints, Ints]:
-    """(codes, lengths, lookup) of all rows."""
-    codes, table = np.zeros((len(lengths), SYMBOLS), np.int64), np.zeros((len(lengths), SYMBOLS), np.int64)
-    lookup = np.zeros((len(lengths), 1 << LENGTH_MAX), np.int64)
+def tables(lengths: list[list[int]]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
+    """(codes, lookup) of all rows; `codes[row, symbol]` is code << LENGTH_BITS | length."""
+    codes = np.zeros((len(lengths), SYMBOLS), np.int32)
+    lookup = np.zeros((len(lengths), 1 << LENGTH_MAX), np.int16)
     for row, own in enumerate(lengths):
-        codes[row, : len(own)], short = canonical(own)
-        table[row, : len(own)] = own
+        found, short = canonical(own)
+        codes[row, : len(own)] = found << LENGTH_BITS | own
         lookup[row] = np.tile(short, (1 << LENGTH_MAX) // len(short))
-    return codes, table, lookup
+    return codes, lookup
 
 
 def digits(text: str) -> list[int]:
@@ -72,13 +72,12 @@ def digits(text: str) -> list[int]:
     return [int(character, 36) for character in text]
 
 
-CODES, LENGTHS, LOOKUP = tables([digits(row) for row in ROWS_LENGTHS])
-MASK_CODES, MASK_LOOKUP = canonical(digits(MASK_LENGTHS))
+CODES, LOOKUP = tables([digits(row) for row in ROWS_LENGTHS])
+LENGTHS = CODES & (1 << LENGTH_BITS) - 1
 MASK_LENGTH = np.array(digits(MASK_LENGTHS), np.int64)
-assert len(LENGTHS) == ROWS and len(MASK_LENGTH) == GONE + 1 and len(MASK_LOOKUP) == 1 << MASK_LENGTH_MAX
-CLASS = np.array(
-    [int(size).bit_length() for size in range(DIFFERENCE_MAX + 1)], np.int64
-)  # of the size of a difference
+MASK_CODES, MASK_LOOKUP = canonical(digits(MASK_LENGTHS))
+assert len(CODES) == ROWS and len(MASK_LENGTH) == GONE + 1 and len(MASK_LOOKUP) == 1 << MASK_LENGTH_MAX
+CLASS = np.array([int(size).bit_length() for size in range(DIFFERENCE_MAX + 1)], np.int64)  # of the size it is for
 
 
 @njit(cache=True)
@@ -89,29 +88,44 @@ def class_of(difference: int) -> int:
 
 
 @njit(cache=True)
+def next_row(row: int, first: int, contexts: int, kind: int) -> int:
+    """The row for the class of the next component, after one of class `kind` was coded with `row`."""
+    if row < first + contexts:
+        return first + contexts + kind
+    return first + contexts + CONTEXTS + max(kind, row - first - contexts)
+
+
+@njit(cache=True)
 def put_symbol(words: Words, at: int, row: int, symbol: int) -> int:
     """Write a symbol."""
-    return put(words, at, CODES[row, symbol], LENGTHS[row, symbol])
+    found = int(CODES[row, symbol])
+    return put(words, at, found >> LENGTH_BITS, found & (1 << LENGTH_BITS) - 1)
 
 
 @njit(cache=True)
-def put_difference(words: Words, at: int, row: int, shift: int, difference: int) -> int:
-    """Write the class (as the symbol `shift` higher) and the bits of a difference of at most DIFFERENCE_MAX."""
-    size = abs(difference)
-    kind = CLASS[size]
-    length = LENGTHS[row, kind + shift]
-    piece = CODES[row, kind + shift]
-    if kind > 0:
-        rest = (size - (1 << kind - 1)) << 1 | (1 if difference < 0 else 0)
-        piece |= rest << length
-    return put(words, at, piece, length + kind)
-
-
-@njit(cache=True)
-def get_difference(words: Words, at: int, kind: int) -> int:
-    """Read the bits of a difference whose class (0 to ESCAPE - 1) is known."""
+def piece_of(row: int, symbol: int, kind: int, difference: int) -> tuple[int, int]:
+    """(bits, how many) of a symbol and of a difference of this class, not ESCAPE: at most 18."""
+    found = int(CODES[row, symbol])
+    length = found & (1 << LENGTH_BITS) - 1
     if kind == 0:
-        return 0
-    rest = get(words, at, kind)
+        return found >> LENGTH_BITS, length
+    rest = (abs(difference) - (1 << kind - 1)) << 1 | (1 if difference < 0 else 0)
+    return found >> LENGTH_BITS | rest << length, length + kind
+
+
+@njit(cache=True)
+def get_piece(bits: int, row: int) -> tuple[int, int, int]:
+    """(symbol, difference, how many bits) at the low end of `bits`; symbol -1 where there is no code.
+
+    Only of ESCAPE the difference means nothing, and no bits of it are counted.
+    """
+    found = int(LOOKUP[row, bits & (1 << LENGTH_MAX) - 1])
+    if found < 0:
+        return NO_SYMBOL, 0, 0
+    symbol, length = found >> 4, found & 15
+    kind = symbol - SWITCHED if symbol >= SWITCHED else symbol
+    if kind == 0 or symbol == ESCAPE:
+        return symbol, 0, length
+    rest = bits >> length & (1 << kind) - 1
     size = (rest >> 1) + (1 << kind - 1)
-    return -size if rest & 1 else size
+    return symbol, -size if rest & 1 else size, length + kind

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from server.sim.bits import Words, get
+from server.sim.bits import Words, get, window
 from server.sim.code import (
     ACK,
     ACK_AGES,
@@ -27,7 +27,8 @@ from server.sim.code import (
     MASK_LOOKUP,
     SWITCHED,
     YAW,
-    get_difference,
+    get_piece,
+    next_row,
 )
 from server.sim.rotation import COARSE_MAX, FIELD_MAX, expected_fields
 from server.sim.rows import (
@@ -51,7 +52,6 @@ from server.sim.rows import (
     YAW_BIT,
     Rows,
 )
-from server.sim.snapshot_write import next_row
 
 TRUNCATED, BAD_ROTATION, BAD_ORDER, BAD_CODE, OUT_OF_RANGE, BAD_COUNT, BAD_THING, TOO_LONG = range(-1, -9, -1)
 REASONS = {
@@ -88,83 +88,84 @@ def get_count(words: Words, at: int) -> tuple[int, int]:
 
 
 @njit(cache=True)
-def get_symbol(words: Words, at: int, row: int) -> tuple[int, int]:
-    """(position after it, symbol); where there is no code, (BAD_CODE, 0)."""
-    found = LOOKUP[row, get(words, at, LENGTH_MAX)]
-    return (at + (found & 15), found >> 4) if found >= 0 else (BAD_CODE, 0)
-
-
-@njit(cache=True)
-def get_hand_place(words: Words, at: int, row: Rows, first: int) -> int:
-    """Read the whole place and rotation of a hand into the columns from `first` on."""
+def get_hand_place(words: Words, at: int, rows: Rows, i: int, first: int) -> int:
+    """Read the whole place and rotation of a hand into the columns of row i from `first` on."""
+    bits = window(words, at)
     for column in range(first, first + 3):
-        row[column] = get(words, at, 10) << 1
-        at += 10
-    packed = get(words, at, 2)
-    at += 2
+        rows[i, column] = (bits & 1023) << 1
+        bits >>= 10
+    packed = bits & 3
+    bits >>= 2
     for shift in range(2, 32, 10):
-        field = get(words, at, 9) << 1 | 1
-        at += 9
+        field = (bits & 511) << 1 | 1
+        bits >>= 9
         if field > COARSE_MAX:
             return BAD_ROTATION
         packed |= field << shift
-    row[first + 3] = packed
-    return at
+    rows[i, first + 3] = packed
+    return at + 59
 
 
 @njit(cache=True)
-def get_row(words: Words, at: int, row: Rows, after_slot: int) -> int:
-    """Read a full record into `row`."""
+def get_row(words: Words, at: int, rows: Rows, i: int, after_slot: int) -> int:
+    """Read a full record into row i."""
     at, gap = get_count(words, at)
     if at < 0:
         return at
-    row[0] = after_slot + 1 + gap
-    if row[0] > SLOT_MAX:
+    rows[i, 0] = after_slot + 1 + gap
+    if rows[i, 0] > SLOT_MAX:
         return BAD_ORDER
-    row[1], row[2], row[3] = get(words, at, 8), get(words, at + 8, 16), get(words, at + 24, 12)
-    row[4], row[5] = get(words, at + 36, 16), get(words, at + 52, 32)
-    row[6], row[7], row[8] = get(words, at + 84, 10), get(words, at + 94, 8), 0
+    bits = window(words, at)
+    rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4] = (
+        bits & 255,
+        bits >> 8 & 65535,
+        bits >> 24 & 4095,
+        bits >> 36 & 65535,
+    )
+    bits = window(words, at + 52)
+    rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8] = bits & 0xFFFFFFFF, bits >> 32 & 1023, bits >> 42 & 255, 0
     at += 103
-    if get(words, at - 1, 1):
-        row[8] = get(words, at, 8)
+    if bits >> 50 & 1:
+        rows[i, 8] = bits >> 51 & 255
         at += 8
-    if not rotation_ok(row[5]):
+    if not rotation_ok(rows[i, 5]):
         return BAD_ROTATION
-    at = get_hand_place(words, at, row, 9)
-    return get_hand_place(words, at, row, 13) if at >= 0 else at
+    at = get_hand_place(words, at, rows, i, 9)
+    return get_hand_place(words, at, rows, i, 13) if at >= 0 else at
 
 
 @njit(cache=True)
-def get_head(words: Words, at: int, row: Rows) -> int:
-    """Apply a moved head to the old columns in `row`."""
+def get_head(words: Words, at: int, rows: Rows, i: int) -> int:
+    """Apply a moved head to the old columns of row i."""
     code = HEAD
     for column in (2, 4, 3):
-        at, kind = get_symbol(words, at, code)
-        if at < 0:
-            return at
+        kind, difference, size = get_piece(window(words, at), code)
+        if kind < 0:
+            return BAD_CODE
+        at += size
         if kind == ESCAPE:
-            row[column] = get(words, at, HEAD_BITS[column - 2])
+            rows[i, column] = get(words, at, HEAD_BITS[column - 2])
             at += HEAD_BITS[column - 2]
         else:
-            row[column] += get_difference(words, at, kind)
-            at += kind
-            if row[column] < 0 or row[column] >> HEAD_BITS[column - 2]:
+            rows[i, column] += difference
+            if rows[i, column] < 0 or rows[i, column] >> HEAD_BITS[column - 2]:
                 return OUT_OF_RANGE
         code = next_row(code, HEAD, 1, kind)
     return at
 
 
 @njit(cache=True)
-def get_hand(words: Words, at: int, row: Rows, first: int) -> tuple[int, int]:
-    """Apply a moved hand to the old columns from `first` on; (position or reason, largest class)."""
-    code, largest = HAND, 0
+def get_hand(words: Words, at: int, rows: Rows, i: int, first: int) -> tuple[int, int]:
+    """Apply a moved hand to the old columns of row i from `first` on; (position or reason, largest class)."""
+    code, largest, bits = HAND, 0, window(words, at)
     for column in range(first, first + 3):
-        at, kind = get_symbol(words, at, code)
-        if at < 0:
-            return at, 0
-        row[column] += get_difference(words, at, kind) << 1
-        at += kind
-        if row[column] < 0 or row[column] > 2047:
+        kind, difference, size = get_piece(bits, code)
+        if kind < 0:
+            return BAD_CODE, 0
+        bits >>= size
+        at += size
+        rows[i, column] += difference << 1
+        if rows[i, column] < 0 or rows[i, column] > 2047:
             return OUT_OF_RANGE, 0
         code, largest = next_row(code, HAND, 1, kind), max(largest, kind)
     return at, largest
@@ -174,23 +175,24 @@ def get_hand(words: Words, at: int, row: Rows, first: int) -> tuple[int, int]:
 def get_rotation(words: Words, at: int, old: int, first: int, context: int, scratch: Ints) -> tuple[int, int]:
     """(position or reason, packed rotation) of a head (`first` is HEAD_ROT) or a hand (HAND_ROT, coarse)."""
     hand, contexts = (1, CONTEXTS) if first == HAND_ROT else (0, 1)
-    code, largest, switched = first + context, old & 3, False
+    code, largest, switched, bits = first + context, old & 3, False, window(words, at)
     for k in range(3):
-        at, kind = get_symbol(words, at, code)
-        if at < 0:
-            return at, 0
+        kind, difference, size = get_piece(bits, code)
+        if kind < 0:
+            return BAD_CODE, 0
         if kind >= SWITCHED:
             kind, switched = kind - SWITCHED, True
-        scratch[k + 3] = get_difference(words, at, kind)
-        at += kind
+        bits >>= size
+        at += size
+        scratch[k + 3] = difference
         code = next_row(code, first, contexts, kind)
     if switched:
-        largest = get(words, at, 2)
+        largest = bits & 3
         at += 2
     expected_fields(old, largest, scratch)
     packed = largest
     for k in range(3):
-        expected = min(max(scratch[k], hand), COARSE_MAX + 1 - hand) >> hand
+        expected = min(max(scratch[k], hand), FIELD_MAX - hand) >> hand
         field = (expected + scratch[k + 3]) << hand | hand
         if field < 0 or field > FIELD_MAX - hand:
             return OUT_OF_RANGE, 0
@@ -199,33 +201,37 @@ def get_rotation(words: Words, at: int, old: int, first: int, context: int, scra
 
 
 @njit(cache=True)
-def get_change(words: Words, at: int, row: Rows, mask: int, age: int, scratch: Ints) -> int:
-    """Apply the rest of a delta record to the old columns in `row`."""
-    at, acked = get_symbol(words, at, ACK + (min(age, ACK_AGES - 1) if mask else 0))
-    if at < 0:
-        return at
-    row[1] = (row[1] + acked) & 255
-    if acked == ACK_ESCAPE:
-        row[1] = get(words, at, 8)
+def get_change(words: Words, at: int, rows: Rows, i: int, mask: int, age: int, scratch: Ints) -> int:
+    """Apply the rest of a delta record to the old columns of row i."""
+    bits = window(words, at)
+    found = int(LOOKUP[ACK + (min(age, ACK_AGES - 1) if mask else 0), bits & (1 << LENGTH_MAX) - 1])
+    if found < 0:
+        return BAD_CODE
+    bits >>= found & 15
+    at += found & 15
+    rows[i, 1] = (rows[i, 1] + (found >> 4)) & 255
+    if found >> 4 == ACK_ESCAPE:
+        rows[i, 1] = bits & 255
+        bits >>= 8
         at += 8
     if mask >> YAW_BIT & 1:
-        at, kind = get_symbol(words, at, YAW)
-        if at < 0:
-            return at
-        row[6] = (row[6] + get_difference(words, at, kind)) & 1023
-        at += kind
+        kind, difference, size = get_piece(bits, YAW)
+        if kind < 0:
+            return BAD_CODE
+        rows[i, 6] = (rows[i, 6] + difference) & 1023
+        at += size
     if mask >> HEAD_BIT & 1:
-        at = get_head(words, at, row)
+        at = get_head(words, at, rows, i)
     if at >= 0 and mask >> HEAD_ROT_BIT & 1:
-        at, row[5] = get_rotation(words, at, row[5], HEAD_ROT, 0, scratch)
+        at, rows[i, 5] = get_rotation(words, at, rows[i, 5], HEAD_ROT, 0, scratch)
     for side in range(2):
         first, context = 9 + 4 * side, 0
         if at >= 0 and mask >> LEFT_BIT + 2 * side & 1:
-            at, context = get_hand(words, at, row, first)
+            at, context = get_hand(words, at, rows, i, first)
         if at >= 0 and mask >> LEFT_BIT + 2 * side & 2:
-            at, row[first + 3] = get_rotation(words, at, row[first + 3], HAND_ROT, context, scratch)
+            at, rows[i, first + 3] = get_rotation(words, at, rows[i, first + 3], HAND_ROT, context, scratch)
     if at >= 0 and mask >> OTHER_BIT & 1:
-        row[7], row[8] = get(words, at, 8), get(words, at + 8, 8)
+        rows[i, 7], rows[i, 8] = get(words, at, 8), get(words, at + 8, 8)
         at += 16
     return at
 
@@ -240,8 +246,9 @@ def get_delta(words: Words, at: int, end: int, age: int, old: Rows, rows: Rows) 
             return BAD_CODE, kept
         at += found & 15
         if found >> 4 != GONE:
-            rows[kept] = old[i]
-            at = get_change(words, at, rows[kept], found >> 4, age, scratch)
+            for column in range(COLUMNS):
+                rows[kept, column] = old[i, column]
+            at = get_change(words, at, rows, kept, found >> 4, age, scratch)
             kept += 1
         if at < 0:
             return at, kept
@@ -255,7 +262,7 @@ def get_full(words: Words, at: int, end: int, rows: Rows) -> int:
     """Fill rows with full records."""
     after_slot = -1
     for i in range(rows.shape[0]):
-        at = get_row(words, at, rows[i], after_slot)
+        at = get_row(words, at, rows, i, after_slot)
         if at < 0:
             return at
         if at > end:

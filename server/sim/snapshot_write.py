@@ -12,6 +12,8 @@ from server.sim.code import (
     ACK,
     ACK_AGES,
     ACK_ESCAPE,
+    CLASS,
+    CODES,
     CONTEXTS,
     ESCAPE,
     GONE,
@@ -19,15 +21,17 @@ from server.sim.code import (
     HAND_ROT,
     HEAD,
     HEAD_ROT,
+    LENGTH_BITS,
     MASK_CODES,
     MASK_LENGTH,
     SWITCHED,
     YAW,
     class_of,
-    put_difference,
+    next_row,
+    piece_of,
     put_symbol,
 )
-from server.sim.rotation import COARSE_MAX, expected_fields
+from server.sim.rotation import FIELD_MAX, expected_fields
 from server.sim.rows import (
     COUNT_BITS,
     HEAD_BIT,
@@ -62,128 +66,140 @@ def put_count(words: Words, at: int, count: int) -> int:
 
 
 @njit(cache=True)
-def hand_piece(row: Rows, first: int) -> int:
+def hand_piece(rows: Rows, i: int, first: int) -> int:
     """Place (3 x 10 bits) and rotation (2 + 3 x 9 bits) of the hand whose columns begin at `first`."""
-    rot = row[first + 3]
-    piece = row[first] >> 1 | row[first + 1] >> 1 << 10 | row[first + 2] >> 1 << 20 | (rot & 3) << 30
+    rot = rows[i, first + 3]
+    piece = rows[i, first] >> 1 | rows[i, first + 1] >> 1 << 10 | rows[i, first + 2] >> 1 << 20 | (rot & 3) << 30
     return piece | (rot >> 3 & 511) << 32 | (rot >> 13 & 511) << 41 | (rot >> 23 & 511) << 50
 
 
 @njit(cache=True)
-def put_row(row: Rows, after_slot: int, words: Words, at: int) -> int:
+def put_row(rows: Rows, i: int, after_slot: int, words: Words, at: int) -> int:
     """Write the full record of one avatar; `after_slot` is the slot of the record before, -1 of the first."""
-    at = put_count(words, at, row[0] - after_slot - 1)
-    at = put(words, at, row[1] | row[2] << 8 | row[3] << 24 | row[4] << 36, 52)
-    at = put(words, at, row[5] | row[6] << 32 | row[7] << 42, 50)
-    at = put(words, at, row[8] << 1 | 1, 9) if row[8] else put(words, at, 0, 1)
-    at = put(words, at, hand_piece(row, 9), 59)
-    return put(words, at, hand_piece(row, 13), 59)
+    at = put_count(words, at, rows[i, 0] - after_slot - 1)
+    at = put(words, at, rows[i, 1] | rows[i, 2] << 8 | rows[i, 3] << 24 | rows[i, 4] << 36, 52)
+    at = put(words, at, rows[i, 5] | rows[i, 6] << 32 | rows[i, 7] << 42, 50)
+    at = put(words, at, rows[i, 8] << 1 | 1, 9) if rows[i, 8] else put(words, at, 0, 1)
+    at = put(words, at, hand_piece(rows, i, 9), 59)
+    return put(words, at, hand_piece(rows, i, 13), 59)
 
 
 @njit(cache=True)
-def put_thing(row: Rows, words: Words, at: int) -> int:
+def put_thing(rows: Rows, i: int, words: Words, at: int) -> int:
     """Write the record of one thing that is in the block."""
-    at = put(words, at, row[0] | (HELD if row[1] else LOOSE) << THING_SLOT_BITS, THING_SLOT_BITS + THING_KIND_BITS)
-    if row[1]:
-        return put(words, at, row[2] | row[3] << SLOT_BITS, SLOT_BITS + 1)
-    at = put(words, at, row[4] | row[5] << HEAD_BITS[0] | row[6] << HEAD_BITS[0] + HEAD_BITS[1], HEAD_BITS.sum())
-    return put(words, at, row[7], ROTATION_BITS)
+    held = rows[i, 1]
+    at = put(words, at, rows[i, 0] | (HELD if held else LOOSE) << THING_SLOT_BITS, THING_SLOT_BITS + THING_KIND_BITS)
+    if held:
+        return put(words, at, rows[i, 2] | rows[i, 3] << SLOT_BITS, SLOT_BITS + 1)
+    for axis in range(3):
+        at = put(words, at, rows[i, 4 + axis], HEAD_BITS[axis])
+    return put(words, at, rows[i, 7], ROTATION_BITS)
 
 
 @njit(cache=True)
-def put_head(old: Rows, new: Rows, words: Words, at: int) -> int:
+def put_head(old: Rows, i: int, new: Rows, j: int, words: Words, at: int) -> int:
     """Write how far a head has moved: x, z, then y; what is too far away, as it is."""
     row = HEAD
     for column in (2, 4, 3):
-        difference = new[column] - old[column]
+        difference = new[j, column] - old[i, column]
         kind = class_of(difference)
         if kind == ESCAPE:
             at = put_symbol(words, at, row, ESCAPE)
-            at = put(words, at, new[column], HEAD_BITS[column - 2])
+            at = put(words, at, new[j, column], HEAD_BITS[column - 2])
         else:
-            at = put_difference(words, at, row, 0, difference)
+            piece, size = piece_of(row, kind, kind, difference)
+            at = put(words, at, piece, size)
         row = next_row(row, HEAD, 1, kind)
     return at
 
 
 @njit(cache=True)
-def next_row(row: int, first: int, contexts: int, kind: int) -> int:
-    """The row for the class of the next component, after one of class `kind` was coded with `row`."""
-    if row < first + contexts:
-        return first + contexts + kind
-    return first + contexts + CONTEXTS + max(kind, row - first - contexts)
-
-
-@njit(cache=True)
-def put_hand(old: Rows, new: Rows, first: int, words: Words, at: int) -> tuple[int, int]:
+def put_hand(old: Rows, i: int, new: Rows, j: int, first: int, words: Words, at: int) -> tuple[int, int]:
     """Write how far a hand has moved; (position after it, largest class)."""
-    row, largest = HAND, 0
+    row, largest, pieces, total = HAND, 0, 0, 0
     for column in range(first, first + 3):
-        difference = (new[column] >> 1) - (old[column] >> 1)
-        kind = class_of(difference)
-        at = put_difference(words, at, row, 0, difference)
+        difference = (new[j, column] >> 1) - (old[i, column] >> 1)
+        kind = CLASS[abs(difference)]
+        piece, size = piece_of(row, kind, kind, difference)
+        pieces |= piece << total
+        total += size
         row, largest = next_row(row, HAND, 1, kind), max(largest, kind)
-    return at, largest
+    return put(words, at, pieces, total), largest
 
 
 @njit(cache=True)
 def put_rotation(old: int, new: int, first: int, context: int, scratch: Ints, words: Words, at: int) -> int:
     """Write how a head (`first` is HEAD_ROT) or a hand (HAND_ROT, on the coarse grid) has turned."""
     hand, contexts = (1, CONTEXTS) if first == HAND_ROT else (0, 1)
+    shift = SWITCHED if (old ^ new) & 3 else 0
     expected_fields(old, new & 3, scratch)
-    row, shift = first + context, SWITCHED if (old ^ new) & 3 else 0
+    row, add, pieces, total = first + context, shift, 0, 0
     for k in range(3):
-        expected = min(max(scratch[k], hand), COARSE_MAX + 1 - hand) >> hand
+        expected = min(max(scratch[k], hand), FIELD_MAX - hand) >> hand
         difference = ((new >> (2 + 10 * k) & 1023) >> hand) - expected
-        at = put_difference(words, at, row, shift, difference)
-        row, shift = next_row(row, first, contexts, class_of(difference)), 0
-    return put(words, at, new & 3, 2) if (old ^ new) & 3 else at
+        kind = CLASS[abs(difference)]
+        piece, size = piece_of(row, kind + add, kind, difference)
+        pieces |= piece << total
+        total += size
+        row, add = next_row(row, first, contexts, kind), 0
+    if shift:
+        pieces |= (new & 3) << total
+        total += 2
+    return put(words, at, pieces, total)
 
 
 @njit(cache=True)
-def mask_of(old: Rows, new: Rows) -> int:
+def mask_of(old: Rows, i: int, new: Rows, j: int) -> int:
     """Which groups of columns differ."""
     mask = 0
-    if old[6] != new[6]:
+    if old[i, 6] != new[j, 6]:
         mask |= 1 << YAW_BIT
-    if old[2] != new[2] or old[3] != new[3] or old[4] != new[4]:
+    if old[i, 2] != new[j, 2] or old[i, 3] != new[j, 3] or old[i, 4] != new[j, 4]:
         mask |= 1 << HEAD_BIT
-    if old[5] != new[5]:
+    if old[i, 5] != new[j, 5]:
         mask |= 1 << HEAD_ROT_BIT
     for side in range(2):
-        first = 9 + 4 * side
-        if old[first] != new[first] or old[first + 1] != new[first + 1] or old[first + 2] != new[first + 2]:
+        c = 9 + 4 * side
+        if old[i, c] != new[j, c] or old[i, c + 1] != new[j, c + 1] or old[i, c + 2] != new[j, c + 2]:
             mask |= 1 << LEFT_BIT + 2 * side
-        if old[first + 3] != new[first + 3]:
+        if old[i, c + 3] != new[j, c + 3]:
             mask |= 2 << LEFT_BIT + 2 * side
-    if old[7] != new[7] or old[8] != new[8]:
+    if old[i, 7] != new[j, 7] or old[i, 8] != new[j, 8]:
         mask |= 1 << OTHER_BIT
     return mask
 
 
 @njit(cache=True)
-def put_change(old: Rows, new: Rows, age: int, scratch: Ints, words: Words, at: int) -> int:
+def put_change(old: Rows, i: int, new: Rows, j: int, age: int, scratch: Ints, words: Words, at: int) -> int:
     """Write the delta record of one avatar that is still there."""
-    mask = mask_of(old, new)
-    at = put(words, at, MASK_CODES[mask], MASK_LENGTH[mask])
-    acked = (new[1] - old[1]) & 255
-    at = put_symbol(words, at, ACK + (min(age, ACK_AGES - 1) if mask else 0), min(acked, ACK_ESCAPE))
+    mask = mask_of(old, i, new, j)
+    acked = (new[j, 1] - old[i, 1]) & 255
+    found = int(CODES[ACK + (min(age, ACK_AGES - 1) if mask else 0), min(acked, ACK_ESCAPE)])
+    piece, size = MASK_CODES[mask], MASK_LENGTH[mask]
+    piece |= found >> LENGTH_BITS << size
+    size += found & (1 << LENGTH_BITS) - 1
     if acked >= ACK_ESCAPE:
-        at = put(words, at, new[1], 8)
+        piece |= new[j, 1] << size
+        size += 8
     if mask >> YAW_BIT & 1:
-        at = put_difference(words, at, YAW, 0, ((new[6] - old[6] + 512) & 1023) - 512)
+        difference = ((new[j, 6] - old[i, 6] + 512) & 1023) - 512
+        kind = CLASS[abs(difference)]
+        turn, bits = piece_of(YAW, kind, kind, difference)
+        piece |= turn << size
+        size += bits
+    at = put(words, at, piece, size)
     if mask >> HEAD_BIT & 1:
-        at = put_head(old, new, words, at)
+        at = put_head(old, i, new, j, words, at)
     if mask >> HEAD_ROT_BIT & 1:
-        at = put_rotation(old[5], new[5], HEAD_ROT, 0, scratch, words, at)
+        at = put_rotation(old[i, 5], new[j, 5], HEAD_ROT, 0, scratch, words, at)
     for side in range(2):
         first, context = 9 + 4 * side, 0
         if mask >> LEFT_BIT + 2 * side & 1:
-            at, context = put_hand(old, new, first, words, at)
+            at, context = put_hand(old, i, new, j, first, words, at)
         if mask >> LEFT_BIT + 2 * side & 2:
-            at = put_rotation(old[first + 3], new[first + 3], HAND_ROT, context, scratch, words, at)
+            at = put_rotation(old[i, first + 3], new[j, first + 3], HAND_ROT, context, scratch, words, at)
     if mask >> OTHER_BIT & 1:
-        at = put(words, at, new[7] | new[8] << 8, 16)
+        at = put(words, at, new[j, 7] | new[j, 8] << 8, 16)
     return at
 
 
@@ -207,7 +223,7 @@ def put_delta(old: Rows, new: Rows, age: int, words: Words, at: int) -> int:
         while j < new.shape[0] and new[j, 0] < old[i, 0]:
             j += 1
         if j < new.shape[0] and new[j, 0] == old[i, 0]:
-            at = put_change(old[i], new[j], age, scratch, words, at)
+            at = put_change(old, i, new, j, age, scratch, words, at)
         else:
             at = put(words, at, MASK_CODES[GONE], MASK_LENGTH[GONE])
     i, after_slot = 0, -1
@@ -215,7 +231,7 @@ def put_delta(old: Rows, new: Rows, age: int, words: Words, at: int) -> int:
         while i < old.shape[0] and old[i, 0] < new[j, 0]:
             i += 1
         if i == old.shape[0] or old[i, 0] != new[j, 0]:
-            at = put_row(new[j], after_slot, words, at)
+            at = put_row(new, j, after_slot, words, at)
             after_slot = new[j, 0]
     return at
 
@@ -249,10 +265,10 @@ def put_keyframe_body(rows: Rows, things: Rows, words: Words, at: int) -> int:
     at = put_count(words, at, things.shape[0])
     after_slot = -1
     for i in range(rows.shape[0]):
-        at = put_row(rows[i], after_slot, words, at)
+        at = put_row(rows, i, after_slot, words, at)
         after_slot = rows[i, 0]
     for i in range(things.shape[0]):
-        at = put_thing(things[i], words, at)
+        at = put_thing(things, i, words, at)
     return at
 
 
@@ -271,5 +287,5 @@ def put_delta_body(
             record = things_before[which[i], 0] | TAKEN << THING_SLOT_BITS
             at = put(words, at, record, THING_SLOT_BITS + THING_KIND_BITS)
         else:
-            at = put_thing(things[which[i]], words, at)
+            at = put_thing(things, which[i], words, at)
     return at
