@@ -67,7 +67,7 @@ class ShardProcess:
     def _world(self) -> tuple[World, int]:
         """The world as it was left, or a new one; after a change of rooms a new one with the old invites and bans."""
         config = self.config
-        rooms = load_rooms(Path(config.rooms) if config.rooms else None)
+        rooms = load_rooms(Path(config.rooms) if config.rooms else None, config.limits)
         recovered = recover(self.folder)
         if recovered is None:
             return World(rooms, config.limits, config.tick_hz, config.seed), 1

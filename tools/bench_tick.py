@@ -19,7 +19,7 @@ from server.world.scene import Room
 from server.world.world import World
 from tools.bench_codec import KEYFRAME_EVERY, a_crowd
 from tools.bench_timing import Row, Sample, cost_us
-from tools.swarm_rooms import room_slug, room_text
+from tools.swarm_rooms import plan_rooms, room_slug, room_text
 
 SIZES = (20, 200, 1000)
 ROOM_PEOPLE = 20
@@ -33,7 +33,8 @@ class Bench:
 
     def __init__(self, count: int, folder: Path) -> None:
         rooms = -(-count // ROOM_PEOPLE)
-        made = [tomllib.loads(room_text(i, rooms, ROOM_PEOPLE, 0)) | {"slug": room_slug(i)} for i in range(rooms)]
+        plans = plan_rooms("ward", rooms * ROOM_PEOPLE, rooms, 0)
+        made = [tomllib.loads(room_text(plan, "")) | {"slug": plan.slug} for plan in plans]
         house = tuple(msgspec.convert(one, Room) for one in made)
         limits = Limits(avatars_max=max(64, count))
         self.world = World(house, limits, TICK_HZ, 1)

@@ -1,7 +1,8 @@
 """Many bots through the real protocol: hello, welcome, rooms, poses, commands, coming back after a break.
 
-Owns each bot's session and what it was told of its room. What the bots do is `tools.manners`; what is measured is an
-`Observer`. Never reads the server's state by another way than its frames.
+Owns each bot's session and what it was told of its room. What the bots do is `tools.manners`; how their frames are read
+is `tools.eyes`; what is measured is an `Observer`. Nothing is done in Python for each message of a bot that stands
+firmly in its room. Never reads the server's state by another way than its frames.
 """
 
 from collections import Counter, deque
@@ -12,25 +13,50 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.net.hello import make_hello
-from server.net.messages import Bye, Several, Welcome, encoder, server_decoder
-from server.sim.frame import read_frame
-from server.sim.snapshot import NoBaseline, decode_body
+from server.net.messages import Bye, ServerMessage, Welcome, encoder, server_decoder
+from server.net.protocol import message_types, tag_of
+from server.sim.far import FarRows
+from server.sim.rows import View
 from server.world.commands import Role
 from server.world.events import Offered, Refused, RoomEntered, ThingInfo, ThingTaken, Waiting, WaitingList, YouWait
 from server.world.scene import Room
-from tools.fleet_state import BACKOFF_S, Bot, Member, Observer, Place, body_of, hear, sight_of
+from tools.eyes import Eyes
+from tools.fleet_state import (
+    BACKOFF_S,
+    Bot,
+    Longs,
+    Member,
+    Observer,
+    Place,
+    body_of,
+    hear,
+    hear_far,
+    sight_of,
+)
 from tools.floors import Floors, make_floor
-from tools.lines import Lines
-from tools.manners import Act, Habits, Manners
-from tools.minds import Crowd, Ints, Rows
+from tools.lines import Letter, Lines, Mail
+from tools.manners import Act, Habits, Manners, Sight
+from tools.minds import Crowd, Rows
+from tools.scenes import Director
 
-OPENING_MAX = 16  # handshakes under way at once
-HELLO_PATIENCE_S = 6.0
+OUT, OPENING, IN = 0, 1, 2  # states of a bot
+OPENING_MAX = 48  # handshakes under way at once
+HELLO_PATIENCE_S = 8.0
 SILENCE_S = 4.0  # nothing at all for so long: the server is gone
 BACKOFF_MAX_S = 5.0
-FRAMES_KEPT = 64  # ticks whose frames of a room are remembered
 SLICES = 5  # poses of one interval go out in so many groups, as people's would
+SIGHT_S = 0.2  # how often what lies where is gathered anew
+WATCHED_S = 1.5  # the same bots are watched closely for so long
+SLOTS = 4096
 GONE_CODES = frozenset({"resume", "over", "bye", "left"})  # the seat is lost: come in anew
+EVERY, FIRST = 1, 2
+NAMES = {tag_of(kind): kind.__name__ for kind in message_types(ServerMessage)}
+WANTED = {
+    tag: FIRST if name == "ThingTaken" else EVERY
+    for tag, name in NAMES.items()
+    if name in ("Bye", "Welcome", "RoomEntered", "ThingTaken", "Offered", "Refused", "WaitingList", "YouWait")
+}
+COUNTED = {256: "wave_blocks", 257: "pings", 258: "frame_too_long", 259: "box_unopened", 260: "read_failed"}
 
 scene_decoder = msgspec.msgpack.Decoder(Room)
 
@@ -46,44 +72,59 @@ class Fleet:
         observer: Observer,
         seed: int,
         hz: float,
-        clock_ns: Callable[[], int],
+        share: float = 1.0,
     ) -> None:
+        """`share`: of the bots, how many are watched closely at any time."""
+        n = len(members)
         self.bots = [Bot(member, Ed25519PrivateKey.generate()) for member in members]
-        self.lines, self.observer = lines, observer
+        self.state, self.seq = np.zeros(n, np.int8), np.zeros(n, np.int64)
+        self.room, self.home, self.slot = np.full(n, -1), np.full(n, -1), np.full(n, -1)
+        self.heard_s, self.sent_ns = np.zeros(n), np.zeros((n, 256), np.int64)
+        self.bot_at = np.full(SLOTS, -1)  # by avatar slot
+        self.watched = np.zeros(n, np.bool_)
+        self.lines, self.observer, self.share = lines, observer, share
         self.counters: Counter[str] = Counter()
+        self.eyes = Eyes(self.counters)
         self.floors = Floors([])
         self.places: dict[int, Place] = {}
+        self.allowed = n  # so many of the first bots come in
         self.tick_hz = 0  # of the server, as Welcome says
         self.crowd: Crowd | None = None
         self.manners: Manners | None = None
+        self._director: Director | None = None
+        self._sights: dict[int, Sight] = {}
         self.on_refused: Callable[[int, Refused], None] = lambda bot, refused: None
         self.on_waiting: Callable[[int, list[Waiting]], None] = lambda bot, waiting: None  # a bot that may admit
-        self._mint, self._seed, self._dt_s, self._clock_ns = mint, seed, 1.0 / hz, clock_ns
+        self._mint, self._seed, self._dt_s = mint, seed, 1.0 / hz
         self._dice = np.random.Generator(np.random.PCG64([seed, 2]))
-        self._next_s = 0.0
-        self._slices: deque[tuple[float, Ints]] = deque()
+        self._next_s = self._watch_s = self._sight_s = 0.0
+        self._slices: deque[tuple[float, Longs]] = deque()
         self._rows: Rows | None = None
+        lines.want(WANTED)
 
     @property
     def inside(self) -> int:
         """How many bots are in a room."""
-        return sum(bot.state == "in" for bot in self.bots)
+        return int((self.state == IN).sum())
+
+    def is_in(self, bot: int) -> bool:
+        """Whether a bot is in a room."""
+        return bool(self.state[bot] == IN)
 
     # --- coming in ----------------------------------------------------------------------------------------------------
 
     def knock(self, now_s: float) -> None:
         """Start handshakes of those who are out, a few at a time; give up on those that take too long."""
-        opening = 0
-        for number, bot in enumerate(self.bots):
-            if bot.state == "opening" and now_s - bot.asked_s > HELLO_PATIENCE_S:
+        for number in np.flatnonzero(self.state == OPENING).tolist():
+            if now_s - self.bots[number].asked_s > HELLO_PATIENCE_S:
                 self._out(number, now_s, "hello_unanswered")
-            if bot.state == "in" and now_s - bot.heard_s > SILENCE_S:
-                self._out(number, now_s, "silence")
-            opening += bot.state == "opening"
-        for number, bot in enumerate(self.bots):
+        for number in np.flatnonzero((self.state == IN) & (self.heard_s < now_s - SILENCE_S)).tolist():
+            self._out(number, now_s, "silence")
+        opening = int((self.state == OPENING).sum())
+        for number in np.flatnonzero(self.state[: self.allowed] == OUT).tolist():
             if opening >= OPENING_MAX:
                 return
-            if bot.state == "out" and now_s >= bot.again_s:
+            if now_s >= self.bots[number].again_s:
                 self._open(number, now_s)
                 opening += 1
 
@@ -92,62 +133,61 @@ class Fleet:
         token = "" if bot.resume else self._mint(*bot.member)
         self.lines.open(number)
         self.lines.send(number, encoder.encode(make_hello(bot.key, token=token, resume=bot.resume)))
-        bot.state, bot.asked_s, bot.seq, bot.keyframe = "opening", now_s, 0, -1
+        self.state[number], self.seq[number], bot.asked_s = OPENING, 0, now_s
+
+    def drop(self, bots: Longs, now_s: float) -> None:
+        """Cut the connections of these bots; they come back by themselves at once."""
+        for number in bots.tolist():
+            if self.is_in(number):
+                self.lines.drop(number)
+                self._out(number, now_s, "dropped")
+                self.bots[number].again_s = now_s
 
     def _out(self, number: int, now_s: float, why: str) -> None:
         bot = self.bots[number]
         self.counters[f"out_{why}"] += 1
-        if bot.state == "in":
-            self._leave_place(number)
-            self.observer.left(number)
-        bot.state = "out"
+        self._leave_place(number)
+        self.state[number] = OUT
         bot.again_s = now_s + bot.pause_s * float(self._dice.uniform(0.5, 1.0))
         bot.pause_s = min(bot.pause_s * 2, BACKOFF_MAX_S)
 
     def _leave_place(self, number: int) -> None:
-        bot = self.bots[number]
-        place = self.places.get(bot.room)
+        place = self.places.get(int(self.room[number]))
         if place is not None and place.handles.pop(number, None) is not None:
-            place.bots.pop(bot.avatar & 0xFFF, None)
-        bot.room = -1
+            place.bots.pop(int(self.slot[number]), None)
+        if self.slot[number] >= 0:
+            self.bot_at[self.slot[number]] = -1
+        self.room[number] = self.home[number] = self.slot[number] = -1
+        self.sent_ns[number] = 0
+        self.observer.left(number)
 
     # --- what comes in ------------------------------------------------------------------------------------------------
 
     def receive(self, timeout_s: float, now_s: float) -> None:
         """Take in what came, waiting at most `timeout_s` for the first message."""
-        for bot, frames, at_ns in self.lines.poll(timeout_s):
-            if not frames:
-                self._out(bot, now_s, "closed")
-                continue
-            self.bots[bot].heard_s = at_ns / 1e9
-            for frame in frames:
-                self._frame(bot, frame, at_ns)
+        mail = self.lines.take(timeout_s)
+        for letter in mail.letters:
+            self._message(letter)
+        if len(mail.bot):
+            self._snapshots(mail, now_s)
+        for number in mail.gone:
+            if self.state[number] != OUT:
+                self._out(number, now_s, "closed")
 
-    def _frame(self, number: int, frame: bytes, at_ns: int) -> None:
-        kind = frame[0]
-        if kind == 1:
-            self._snapshot(number, frame, at_ns)
-        elif kind < 0x80:
-            self.counters["wave_blocks"] += 1
-            self.counters["wave_bytes"] += len(frame)
-        else:
-            self._message(number, server_decoder.decode(frame), at_ns / 1e9)
-
-    def _message(self, number: int, message: object, now_s: float) -> None:
+    def _message(self, letter: Letter) -> None:
+        number, now_s = letter.bot, letter.at_ns / 1e9
+        message = server_decoder.decode(letter.frame)
         bot = self.bots[number]
-        self.counters[type(message).__name__] += 1
+        self.heard_s[number] = now_s
         match message:
-            case Several(messages=frames):
-                for frame in frames:
-                    self._message(number, server_decoder.decode(frame), now_s)
             case Welcome():
-                bot.resume, bot.pause_s = message.resume, BACKOFF_S
+                bot.resume, bot.pause_s, bot.client = message.resume, BACKOFF_S, message.client
                 self.tick_hz = message.tick_hz
                 self.counters["resumed" if message.resumed else "joined"] += 1
             case RoomEntered():
                 self._entered(number, message)
-            case ThingTaken():
-                self._taken(self.places[bot.room], message.thing)
+            case ThingTaken() if self.room[number] in self.places:
+                self._taken(self.places[int(self.room[number])], message.thing)
             case Offered():
                 self._offered(number, message)
             case Refused():
@@ -163,11 +203,10 @@ class Fleet:
                 return
 
     def _bye(self, number: int, code: str, now_s: float) -> None:
-        bot = self.bots[number]
-        if bot.state == "out":
+        if self.state[number] == OUT:
             return  # an answer to what was on its way before
-        if bot.state == "opening" or code in GONE_CODES:
-            bot.resume = b""
+        if self.state[number] == OPENING or code in GONE_CODES:
+            self.bots[number].resume = b""
         self._out(number, now_s, f"bye_{code}")
 
     def _entered(self, number: int, entered: RoomEntered) -> None:
@@ -177,12 +216,12 @@ class Fleet:
         if place is None:
             room = msgspec.structs.replace(scene_decoder.decode(entered.scene), slug=entered.room)
             place = self.places[entered.room_index] = Place(entered.room, room, self.floors.add(make_floor(room)))
-        bot.state, bot.room, bot.avatar, bot.keyframe = "in", entered.room_index, entered.avatar, -1
-        bot.rights = frozenset(entered.rights)
+        slot = entered.avatar & 0xFFF
+        self.state[number], self.room[number], self.slot[number] = IN, entered.room_index, slot
+        self.bot_at[slot] = number
+        bot.avatar, bot.rights = entered.avatar, frozenset(entered.rights)
         place.things.update({thing.thing & 0xFFF: thing for thing in entered.things})
-        place.bots[entered.avatar & 0xFFF] = number
-        place.handles[number] = entered.avatar
-        self.observer.entered(number, entered.room_index)
+        place.bots[slot], place.handles[number] = number, entered.avatar
         if self.crowd is not None:
             self.crowd.entered(number, place.floor, (0.0, 0.0))
             self.crowd.resend(number)
@@ -200,61 +239,69 @@ class Fleet:
         if known is None or known.thing != thing:
             place.things[thing & 0xFFF] = ThingInfo(thing, "", "")
 
-    def _snapshot(self, number: int, data: bytes, at_ns: int) -> None:
-        """Count it for the bot; decode it if no bot has got the same bytes yet. Halls are counted only."""
-        bot, frame = self.bots[number], read_frame(data)
-        room, tick = frame.room, frame.tick
-        body = frame.blocks[0][1] if frame.blocks else b""
-        if not body or len(frame.blocks) > 1:
-            self.counters["hall_frames"] += 1
-        elif body[0] == 0:
-            bot.keyframe = tick if room == bot.room else -1
-        elif bot.keyframe < 0 or room != bot.room:
-            self.counters["before_keyframe"] += 1  # just came in: in sync with the next keyframe
-        elif bot.keyframe != tick - body[0]:
-            self.counters["keyframe_missed"] += 1  # of no use to this bot: as good as lost
-            return
-        self.observer.got(number, room, tick, len(data), at_ns)
+    def _snapshots(self, mail: Mail, now_s: float) -> None:
+        self.heard_s[mail.bot] = now_s
+        self.observer.got(mail)
+        here = mail.room == self.room[mail.bot]
+        self.home[mail.bot[here]] = mail.home[here]
+        for row, frame in mail.fresh:
+            tick = int(mail.tick[row])
+            self.eyes.keep(int(mail.key[row]), tick, frame)
+            for cell, seen in self.eyes.stale(frame):
+                self._hear(int(mail.room[row]), cell, seen)
+        close = np.flatnonzero(self.watched[mail.bot] & here)
+        for key in np.unique(mail.key[close]).tolist():
+            self._watch(key, mail.bot[close][mail.key[close] == key])
+
+    def _hear(self, room: int, cell: int, seen: View | FarRows) -> None:
         place = self.places.get(room)
         if place is None:
-            self.counters["unknown_room"] += 1
-        elif body and len(frame.blocks) == 1:
-            known = place.frames.get(tick)
-            if known is None:
-                self._decode(place, room, tick, data, body)
-            elif known != data:
-                self.counters["frames_differ"] += 1
-
-    def _decode(self, place: Place, room: int, tick: int, data: bytes, body: bytes) -> None:
-        try:
-            view = decode_body(body, room, tick, 0, place.keyframes)
-        except NoBaseline:
-            self.counters["before_keyframe"] += 1
             return
-        place.frames[tick] = data
-        if body[0] == 0:
-            place.keyframes[room, 0, tick] = view
-            for old in [key for key in place.keyframes if key[2] < tick - 255]:
-                del place.keyframes[old]
-        for old_tick in [t for t in place.frames if t < tick - FRAMES_KEPT]:
-            del place.frames[old_tick]
-        place.view = view
-        self.observer.saw(view, place.bots, len(data))
-        if self.crowd is not None:
-            hear(self.crowd, place, view)
+        if isinstance(seen, View):
+            hear(self.crowd, place, cell, seen, self.bot_at)
+        elif self.crowd is not None:
+            hear_far(self.crowd, seen, self.bot_at)
+
+    def _watch(self, key: int, bots: Longs) -> None:
+        """A frame of bots that are watched closely is decoded whole."""
+        before = self.eyes.known(key)
+        glimpse = self.eyes.glimpse(key)
+        if glimpse is None:
+            return
+        if before is None:
+            self.observer.weighed(glimpse)
+            lookers = np.flatnonzero((self.room == glimpse.room) & (self.home == glimpse.home))
+            for cell, view in glimpse.near.items():
+                self._hear(glimpse.room, cell, view)
+                self.observer.acked(view, self.bot_at, self.sent_ns, lookers)
+        self.observer.saw(key, glimpse, bots, self.slot[bots])
+
+    def _choose_watched(self, now_s: float) -> None:
+        """Whom to watch next: some by lot, and those who share their view, up to the share."""
+        if now_s < self._watch_s:
+            return
+        self._watch_s = now_s + WATCHED_S
+        inside = np.flatnonzero(self.state == IN)
+        quota = int(np.ceil(self.share * len(inside)))
+        self.watched[:] = False
+        for number in self._dice.permutation(inside).tolist():
+            if quota <= 0:
+                return
+            if not self.watched[number]:
+                alike = inside[(self.room[inside] == self.room[number]) & (self.home[inside] == self.home[number])]
+                self.watched[alike[:quota]] = self.watched[number] = True
+                quota -= len(alike)
 
     # --- what goes out ------------------------------------------------------------------------------------------------
 
-    def awaken(self, habits: Habits | None = None) -> Manners:
-        """Give the bots minds, once the first of them are in their rooms."""
-        floor = [self.places[bot.room].floor if bot.state == "in" else 0 for bot in self.bots]
+    def awaken(self, habits: Habits | None = None, directed: bool = False) -> Manners:
+        """Give the bots minds, once the first of them are in their rooms. `directed`: rooms do things together."""
+        floor = [self.places[room].floor if room >= 0 else 0 for room in self.room.tolist()]
         self.crowd = Crowd(self.floors, np.array(floor), np.zeros((len(self.bots), 2)), self._seed)
         self.manners = Manners(self.crowd, self._seed, habits)
+        self._director = Director(self.manners, self._seed) if directed else None
         for number in range(len(self.bots)):
             self._grant(number)
-        for place in self.places.values():
-            if place.view is not None:
-                hear(self.crowd, place, place.view)
         return self.manners
 
     def act(self, now_s: float) -> float:
@@ -270,29 +317,34 @@ class Fleet:
         assert self.crowd is not None and self.manners is not None
         while self._slices:
             self._send_poses(self._slices.popleft()[1])
-        sights = {place.floor: sight_of(place) for place in self.places.values()}
-        for act in self.manners.step(sights):
-            self.ask(act)
+        self._choose_watched(now_s)
+        self._think(now_s)
         self.crowd.step(self._dt_s)
         self._rows = self.crowd.rows()
         due = self.crowd.due(self._rows)
+        due = due[self.state[due] == IN]
         for part in range(SLICES):
             self._slices.append((now_s + part * self._dt_s / SLICES, due[due % SLICES == part]))
 
-    def _send_poses(self, due: Ints) -> None:
+    def _think(self, now_s: float) -> None:
+        assert self.manners is not None
+        if now_s >= self._sight_s:
+            self._sight_s = now_s + SIGHT_S
+            self._sights = {place.floor: sight_of(place) for place in self.places.values()}
+        acts = self.manners.step(self._sights)
+        if self._director is not None:
+            rooms = {place.floor: place.room for place in self.places.values()}
+            acts += self._director.step(rooms, self._sights)
+        for act in acts:
+            self.ask(act)
+
+    def _send_poses(self, due: Longs) -> None:
         assert self._rows is not None
-        rows, clock_ns = self._rows, self._clock_ns
-        for number in due.tolist():
-            bot = self.bots[number]
-            if bot.state != "in":
-                continue
-            bot.seq += 1
-            rows["seq"][number] = bot.seq
-            now_ns = clock_ns()
-            if self.lines.send(number, rows[number].tobytes()):
-                self.observer.sent(number, bot.seq, now_ns)
-            else:
-                self.counters["poses_blocked"] += 1
+        due = due[self.state[due] == IN]
+        raw = self._rows.view(np.uint8).reshape(len(self._rows), -1)
+        went = self.lines.poses(due, raw, self.seq, self.sent_ns)
+        self.observer.posed(went)
+        self.counters["poses_blocked"] += len(due) - went
 
     def _offered(self, number: int, offered: Offered) -> None:
         if self.manners is not None:
@@ -301,17 +353,20 @@ class Fleet:
 
     def ask(self, act: Act) -> int:
         """Send an act as a command of its bot; the command's number, 0 if the bot is out."""
-        bot = self.bots[act.bot]
-        if bot.state != "in":
+        if not self.is_in(act.bot):
             return 0
-        bot.seq += 1
+        self.seq[act.bot] += 1
         self.counters[f"asked_{act.kind}"] += 1
-        self.lines.send(act.bot, encoder.encode(body_of(act, bot.seq)))
-        return bot.seq
+        self.lines.send(act.bot, encoder.encode(body_of(act, int(self.seq[act.bot]))))
+        return int(self.seq[act.bot])
+
+    def tally(self) -> dict[str, int]:
+        """All counters, those of the lines by name too."""
+        heard = {NAMES.get(tag, COUNTED.get(tag, f"tag_{tag}")): n for tag, n in self.lines.counted().items()}
+        return dict(sorted((self.counters + Counter(heard)).items()))
 
     def goodbye(self) -> None:
         """Leave politely."""
-        for number, bot in enumerate(self.bots):
-            if bot.state == "in":
-                self.lines.send(number, encoder.encode(Bye("left")))
-                bot.state = "out"
+        for number in np.flatnonzero(self.state == IN).tolist():
+            self.lines.send(number, encoder.encode(Bye("left")))
+        self.state[:] = OUT

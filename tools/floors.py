@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from server.world.scene import Room
 
@@ -80,18 +81,36 @@ def _shifted(padded: npt.NDArray[np.float64], dz: int, dx: int) -> npt.NDArray[n
     return padded[1 + dz : 1 + dz + nz, 1 + dx : 1 + dx + nx]
 
 
+@njit(cache=True)
+def _relax(cost: npt.NDArray[np.float64], best: npt.NDArray[np.float64]) -> None:
+    """Sweep over the grid to and fro until no cell is reached more cheaply; `best` has a rim of one cell around."""
+    nz, nx = cost.shape
+    changed, sweep = True, 0
+    while changed or sweep % 4:
+        changed = False if sweep % 4 == 0 else changed
+        down, right = sweep % 2 == 0, sweep // 2 % 2 == 0
+        for i in range(nz):
+            z = i if down else nz - 1 - i
+            for k in range(nx):
+                x = k if right else nx - 1 - k
+                least = best[1 + z, 1 + x]
+                for dz in range(-1, 2):
+                    for dx in range(-1, 2):
+                        way = best[1 + z + dz, 1 + x + dx] + cost[z, x] * np.sqrt(np.float64(dz * dz + dx * dx))
+                        if (dz != 0 or dx != 0) and way < least:
+                            least = way
+                if least < best[1 + z, 1 + x]:
+                    best[1 + z, 1 + x] = least
+                    changed = True
+        sweep += 1
+
+
 def distances(free: npt.NDArray[np.bool_], goal: tuple[int, int]) -> npt.NDArray[np.float64]:
     """(nz, nx) cost in cells of the way to the goal's cell; blocked cells cost BLOCKED_COST each."""
-    cost = np.where(free, 1.0, BLOCKED_COST)
     best = np.full((free.shape[0] + 2, free.shape[1] + 2), np.inf)
     best[1 + goal[0], 1 + goal[1]] = 0.0
-    inner = best[1:-1, 1:-1]
-    while True:
-        before = inner.copy()
-        for dz, dx in STEPS:
-            np.minimum(inner, _shifted(best, dz, dx) + cost * float(np.hypot(dz, dx)), out=inner)
-        if np.array_equal(before, inner):
-            return before
+    _relax(np.where(free, 1.0, BLOCKED_COST), best)
+    return best[1:-1, 1:-1].copy()
 
 
 def flow_to(free: npt.NDArray[np.bool_], goal: tuple[int, int]) -> npt.NDArray[np.int8]:

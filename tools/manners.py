@@ -1,20 +1,23 @@
 """What a bot does among people: where it goes, whom it looks at, when it speaks, and how a thing changes hands.
 
 Owns the choices: goals and gestures in `Minds`, and acts for the wire. Seeded like `tools.minds`. Never sends and never
-believes itself: what lies where and who stands where is what the server said (`Sight`).
+believes itself: what lies where and who stands where is what the server said (`Sight`). What a whole room does together
+is `tools.scenes`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numba import njit
 
-from tools.minds import Crowd, Ints
+from tools.minds import Crowd, Floats, Ints
 
-ActKind = Literal["say", "grab", "release", "offer", "go", "admit"]
+ActKind = Literal["say", "grab", "release", "offer", "go", "admit", "sit"]
 NEAR_M = 1.6  # standing together
 GRAB_M = 0.9
 AT_DOOR_M = 0.3
+COMPANY_MAX = 16
 LINES = (
     "Good morning.", "How did the night go?", "Shall we look at the monitor together?", "I come back later.",
     "Could you take this, please?", "Thank you.", "The pressure looks steadier now.", "Let us wait for the others.",
@@ -23,7 +26,9 @@ LINES = (
 
 
 class Act(NamedTuple):
-    """Something a bot asks of the server. `thing` is a thing handle, `to` an avatar handle, `text` a line or a room."""
+    """Something a bot asks of the server. `thing` is a thing handle, `to` an avatar handle or a seat, `text` a line or
+    a room.
+    """
 
     bot: int
     kind: ActKind
@@ -67,6 +72,25 @@ class Habits(NamedTuple):
     think_s: float = 0.5
 
 
+@njit(cache=True)
+def company_of(at_m: Floats, others: Ints, bot: int, found: Ints) -> int:
+    """Fill `found` with those of `others` within NEAR_M of the bot, nearest first; how many."""
+    gaps = np.empty(len(found))
+    count = 0
+    for other in others:
+        dx, dz = at_m[other, 0] - at_m[bot, 0], at_m[other, 1] - at_m[bot, 1]
+        gap = dx * dx + dz * dz
+        if other == bot or gap >= NEAR_M * NEAR_M or (count == len(found) and gap >= gaps[count - 1]):
+            continue
+        at = count if count < len(found) else count - 1
+        while at > 0 and gaps[at - 1] > gap:
+            gaps[at], found[at] = gaps[at - 1], found[at - 1]
+            at -= 1
+        gaps[at], found[at] = gap, other
+        count = min(count + 1, len(found))
+    return count
+
+
 class Manners:
     """Bots that wander, gather, talk in turns and pass things on."""
 
@@ -77,12 +101,16 @@ class Manners:
         n = len(crowd)
         self.may_grab = np.ones(n, np.bool_)  # as the server says, by bot
         self.may_speak = np.ones(n, np.bool_)
+        self.led = np.zeros(n, np.bool_)  # does what its room does together (tools.scenes), not what it likes
         self._leave_s = self.dice.uniform(0.0, 3.0, n)  # when one tires of standing here
+        self._stay_s = np.zeros(n)  # before when one does not leave by oneself
         self._hush_s = np.zeros(n)  # when one stops talking
         self._down_s = np.zeros(n)  # when a raised, pointing or outstretched hand comes down
         self._think_s = self.dice.uniform(0.0, self.habits.think_s, n)
         self._line_s = np.full(n, -1e9)
         self._leaving = np.zeros(n, np.bool_)  # is on its way through a door
+        self._others: dict[int, Ints] = {}  # bots of a room, for the time of a step
+        self._found = np.zeros(COMPANY_MAX, np.int64)
 
     def step(self, sights: Mapping[int, Sight]) -> list[Act]:
         """Choose for everybody whose turn to think has come; `sights` by room index of the floors."""
@@ -91,13 +119,26 @@ class Manners:
         lowered = now >= self._down_s
         for column in (m.raised, m.pointing, m.reaching):
             column[lowered] = False
+        self._others.clear()
         acts: list[Act] = []
-        for bot in np.nonzero(self._think_s <= now)[0]:
+        for bot in np.nonzero((self._think_s <= now) & ~self.led)[0].tolist():
             self._think_s[bot] = now + self.habits.think_s * self.dice.uniform(0.8, 1.2)
             sight = sights.get(int(m.room[bot]))
             if sight is not None:
-                acts += self._think(int(bot), sight)
+                acts += self._think(bot, sight)
         return acts
+
+    def speak(self, bot: int, for_s: float) -> None:
+        """Let a bot have the word for so long."""
+        self.crowd.minds.talking[bot], self._hush_s[bot] = True, self.crowd.now_s + for_s
+
+    def stay(self, bot: int, until_s: float) -> None:
+        """Let a bot not set off by itself before then."""
+        self._stay_s[bot] = until_s
+
+    def raise_hand(self, bot: int, for_s: float) -> None:
+        """Let a bot hold up a hand for so long."""
+        self.crowd.minds.raised[bot], self._down_s[bot] = True, self.crowd.now_s + for_s
 
     def offered(self, bot: int, thing: int) -> list[Act]:
         """Somebody holds a thing out to the bot: reach for it and take it."""
@@ -120,7 +161,7 @@ class Manners:
         if m.walking[bot]:
             self._leave_s[bot] = now + self.dice.uniform(*self.habits.stay_s)
             return []
-        if self.habits.wander and now >= self._leave_s[bot]:
+        if self.habits.wander and now >= max(self._leave_s[bot], self._stay_s[bot]):
             self._set_off(bot)
             return []
         company = self._company(bot, sight)
@@ -142,18 +183,15 @@ class Manners:
 
     def entered(self, bot: int) -> None:
         """The bot is in another room: what it was about to do is over."""
-        self._leaving[bot] = False
+        self._leaving[bot] = self.led[bot] = False
 
     def _company(self, bot: int, sight: Sight) -> Ints:
         """Our bots of the room within NEAR_M, nearest first, without the bot."""
         m = self.crowd.minds
-        others = np.array([b for b in sight.handles if b != bot], np.int64)
-        if not len(others):
-            return others
-        gap = np.linalg.norm(m.at_m[others] - m.at_m[bot], axis=1)
-        order = np.argsort(gap, kind="stable")
-        near: Ints = others[order[gap[order] < NEAR_M]]
-        return near
+        others = self._others.get(int(m.room[bot]))
+        if others is None:
+            others = self._others[int(m.room[bot])] = np.fromiter(sight.handles, np.int64, len(sight.handles))
+        return self._found[: company_of(m.at_m, others, bot, self._found)].copy()
 
     def _attend(self, bot: int, company: Ints) -> None:
         """Look at who speaks, else at the nearest, else at what the place is about."""
@@ -173,11 +211,11 @@ class Manners:
             return []
         if m.talking[company].any():
             if draw[0] < h.raise_hand:
-                m.raised[bot], self._down_s[bot] = True, now + 2.5
+                self.raise_hand(bot, 2.5)
             return []
         if draw[0] >= h.talk:
             return []
-        m.talking[bot], self._hush_s[bot] = True, now + self.dice.uniform(*h.talk_s)
+        self.speak(bot, self.dice.uniform(*h.talk_s))
         if draw[1] < h.point:
             m.pointing[bot], self._down_s[bot] = True, now + 1.5
         if draw[2] < h.say and now - self._line_s[bot] > 4.0:

@@ -49,9 +49,18 @@ def prime(tell: Callable[[str], None]) -> None:
 class House:
     """Server processes on one data directory."""
 
-    def __init__(self, data: Path, settings: dict[str, str], parts: tuple[str, ...] = ("ledger", "shard")) -> None:
-        """Start `parts` with settings as the command line names them (data is added). Raises HouseError."""
-        self.data = data
+    def __init__(
+        self,
+        data: Path,
+        settings: dict[str, str],
+        parts: tuple[str, ...] = ("ledger", "shard"),
+        cores: tuple[int, ...] = (),
+    ) -> None:
+        """Start `parts` with settings as the command line names them (data is added); on `cores`, if any are given.
+
+        Raises HouseError.
+        """
+        self.data, self._cores = data, cores
         self._processes: dict[str, psutil.Popen] = {}
         self._logs = {part: data.parent / f"{part}.out" for part in parts}
         self._words = ["--data", str(data), *(word for name, value in settings.items() for word in _flag(name, value))]
@@ -71,6 +80,8 @@ class House:
                 [sys.executable, "-m", "server", part, *self._words],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment,
             )  # fmt: skip
+        if self._cores:
+            self._processes[part].cpu_affinity(list(self._cores))  # before it has any other thread
 
     def wait_ready(self, tell: Callable[[str], None]) -> None:
         """Until the shard has turned its first tick. Raises HouseError with the last line of whoever died."""

@@ -62,7 +62,7 @@ class WardRound:
 
     def __init__(self, count: int, endpoint: str, door: Pass, seed: int, pace: Pace | None = None) -> None:
         self.lines = NativeLines(endpoint, door.server_key, count)
-        self.fleet = Fleet(party(count), self.lines, door.mint, Nobody(), seed, POSE_HZ, time.monotonic_ns)
+        self.fleet = Fleet(party(count), self.lines, door.mint, Nobody(), seed, POSE_HZ)
         self.fleet.on_refused, self.fleet.on_waiting = self._refused, self._waiting
         self.round = Round(seed, pace)
         self._asked: dict[int, tuple[int, str]] = {}  # by bot: number of its last Go, and to which room
@@ -88,10 +88,10 @@ class WardRound:
         m, gaps = crowd.minds, crowd.gap_m()
         group = {
             number: Standing(
-                fleet.places[bot.room].slug, int(m.place[number]), bool(m.walking[number]), float(gaps[number])
+                fleet.places[room].slug, int(m.place[number]), bool(m.walking[number]), float(gaps[number])
             )
-            for number, bot in enumerate(fleet.bots)
-            if bot.state == "in"
+            for number, room in enumerate(fleet.room.tolist())
+            if fleet.is_in(number)
         }  # fmt: skip
         floors = {place.slug: fleet.floors.floors[place.floor] for place in fleet.places.values()}
         for want in list(self.round.step(now_s, floors, group)):
@@ -109,7 +109,7 @@ class WardRound:
 
     def _waiting(self, bot: int, waiting: list[Waiting]) -> None:
         """Let in who belongs to the round; people are for people to admit."""
-        ours = {other.avatar for other in self.fleet.bots if other.state == "in"}
+        ours = {other.avatar for number, other in enumerate(self.fleet.bots) if self.fleet.is_in(number)}
         for person in waiting:
             if person.avatar in ours:
                 self.fleet.ask(Act(bot, "admit", to=person.avatar))

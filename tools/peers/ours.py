@@ -26,7 +26,7 @@ from tools.peers.pinned import SERVER_CORE, on_core
 from tools.peers.plan import SEQ_LITTLE, WEBSOCKET, ZMTP_CURVE, Errand, Found, Speech
 from tools.peers.verdict import Figures, figures
 from tools.swarm_house import House, HouseError, prime, read_stats
-from tools.swarm_rooms import ROLES, room_slug, side_m, write_rooms
+from tools.swarm_rooms import ROLES, plan_rooms, room_slug, side_m, write_rooms
 
 WARD_PEOPLE_MAX = 60
 TOKEN_VALID_S = 600.0
@@ -71,7 +71,9 @@ speak = {ROLES}
 def write_house(folder: Path, load: Load) -> list[str]:
     """The room files of a load; their slugs."""
     if load.room <= WARD_PEOPLE_MAX:
-        return write_rooms(folder, -(-load.clients // load.room), load.room, 0)
+        plans = plan_rooms("ward", load.clients, -(-load.clients // load.room), 0)
+        write_rooms(folder, plans)
+        return [plan.slug for plan in plans]
     folder.mkdir(parents=True)
     for index in range(-(-load.clients // load.room)):
         (folder / f"{room_slug(index)}.toml").write_text(hall_text(load.room, side_m(load.room)))
