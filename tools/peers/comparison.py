@@ -110,7 +110,10 @@ class Bench:
         for name in self.names:
             if name in self.skipped:
                 continue
-            found = {kind: self.largest(name, cost_us.get(name, GUESS_US), hall) for kind, hall in LONGEST.items()}
+            us = cost_us.get(name, GUESS_US)
+            found = {
+                k: self.largest(name, us, hall) for k, hall in LONGEST.items() if hall or not SMALLEST_ROOM.get(name)
+            }
             out[name] = {kind: value for kind, value in found.items() if value is not None}
         return out
 

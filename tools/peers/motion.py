@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.sim.poses import POSE, POSE_KIND
-from server.sim.rotation import pack_rotation
+from server.sim.rotation import coarse, pack_rotation
 
 HZ = 20
 STEPS = 256  # poses of one period
@@ -47,7 +47,10 @@ def float_poses() -> npt.NDArray[np.float32]:
 
 
 def wire_poses() -> npt.NDArray[np.void]:
-    """(STEPS,) POSE rows: what a client of ours sends, `seq` left 0. The walk is a wish; hands are from the head."""
+    """(STEPS,) POSE rows: what a client of ours sends, `seq` left 0. The walk is a wish; hands are from the head.
+
+    They are on the grid of the server's own state (hands 2 mm, their turns 9 bits), so that they come back as sent.
+    """
     places, turns, yaw = _parts()
     phase = np.arange(STEPS) * (2 * np.pi / STEPS)
     rows = np.zeros(STEPS, POSE)
@@ -55,8 +58,10 @@ def wire_poses() -> npt.NDArray[np.void]:
     rows["wish_mm_s"] = np.rint(SPEED_MM_S * np.stack([np.cos(phase), -np.sin(phase)], axis=1))
     rows["yaw"] = np.rint(yaw / (2 * np.pi) * 1024).astype(np.int64) % 1024
     rows["head_y_mm"] = np.rint(places[0, :, 1] * 1000)
-    rows["head_rot"], rows["left_rot"], rows["right_rot"] = (pack_rotation(turns[i]) for i in range(3))
-    rows["left_mm"], rows["right_mm"] = np.rint(places[1] * 1000), np.rint(places[2] * 1000)
+    rows["head_rot"] = pack_rotation(turns[0])
+    for name, part in (("left", 1), ("right", 2)):
+        rows[f"{name}_mm"] = 2 * np.rint(places[part] * 500)
+        rows[f"{name}_rot"] = [coarse(int(packed)) for packed in pack_rotation(turns[part])]
     return rows
 
 

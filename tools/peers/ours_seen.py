@@ -19,7 +19,7 @@ from server.replay import play
 from server.sim.far import STEP_MM, FarRows, decode_far
 from server.sim.frame import Frame, read_frame
 from server.sim.grid import FAR, HERO_CELL
-from server.sim.rows import BIAS, FIELDS
+from server.sim.rows import BIAS, COLUMNS
 from server.sim.snapshot import NoBaseline, View, decode_body, view_of
 from server.world.events import Person, PersonCame, RoomEntered
 from server.world.world import World
@@ -37,16 +37,10 @@ KIND = 1
 STRIDE_MAX, LONG_STRIDE = 4, 1 << 30  # poses: in a fifth of a second no hand moves further than it may in a tick
 MOVED = ("left_mm", "right_mm", "head_y_mm")
 
-# Columns of a row, by field; a pose names the same things otherwise.
-_FIRST = dict(zip([(f.column, f.part) for f in FIELDS],
-                  np.cumsum([1] + [len(f.bits) for f in FIELDS]).tolist(), strict=False))  # fmt: skip
-ACK, HEAD = _FIRST["ack", ()], _FIRST["head_mm", ()]
-POSED = (
-    ("head_y_mm", HEAD + 1, 1), ("head_rot", _FIRST["head_rot", ()], 1), ("yaw", _FIRST["yaw", ()], 1),
-    ("grips", _FIRST["grips", ()], 1), ("left_mm", _FIRST["hand_mm", (0,)], 3),
-    ("left_rot", _FIRST["hand_rot", (0,)], 1), ("right_mm", _FIRST["hand_mm", (1,)], 3),
-    ("right_rot", _FIRST["hand_rot", (1,)], 1),
-)  # fmt: skip
+# Columns of a row (sim.rows.View) under the names of a pose, and how many each has.
+ACK = 1
+POSED = (("head_y_mm", 3, 1), ("head_rot", 5, 1), ("yaw", 6, 1), ("grips", 8, 1), ("left_mm", 9, 3),
+         ("left_rot", 12, 1), ("right_mm", 13, 3), ("right_rot", 16, 1))  # fmt: skip
 
 
 class Look(NamedTuple):
@@ -154,7 +148,7 @@ def rows_of(looks: list[Look], found: Found) -> Rows:
             ids.append(look.clients[view.rows[:, 0]])
     if not parts:
         none = np.zeros(0, np.int64)
-        return Rows(none, none, none, none, np.zeros((0, len(BIAS)), np.int64))
+        return Rows(none, none, none, none, np.zeros((0, COLUMNS), np.int64))
     wire, ns, number = np.concatenate(parts), np.concatenate(times), np.concatenate(ids)
     return Rows(np.concatenate(viewers), ns, number, seq_of(found, number, ns, wire[:, ACK]), wire)
 

@@ -10,8 +10,8 @@ from tools.peers.entrants import Load
 from tools.peers.verdict import Figures
 
 Run = Callable[[Load], Figures]
-NARROW = 1.08  # the search ends when held and not held are closer than this
-WIDEN = 1.4
+NARROW = 1.1  # the search ends when held and not held are closer than this
+WIDEN = 1.3
 FIRST_SHARE = 0.75  # of the core: where the search begins, by what a client cost before
 TRIES = 2  # a level is held if one of so many tries held: this machine has other things to do
 

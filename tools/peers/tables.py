@@ -59,6 +59,9 @@ def table(row: Row, runs: Sequence[Figures], names: Mapping[str, str], ours: str
             cells.append(f"{text} (x {times:.2f})" if column.compared and times and name != ours else text)
         cells.append(_held(figures))
         lines.append(_line(cells))
+    others = spread_of([100 * f.others for f in runs])
+    lines += ["", f"{max(map(len, grouped.values()))} runs each. Meanwhile others on this machine took "
+                  f"{cell(others, '.0f')} % of its two cores' 200 %."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
