@@ -62,9 +62,10 @@ class Hub(ABC):
     def send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
         """See `net.natives.Ways`."""
 
-    def send_alike(self, routes: Sequence[bytes], snapshot: object) -> Sequence[Sent]:
+    def send_alike(self, routes: Sequence[bytes], snapshot: object) -> dict[int, Sent]:
         """See `net.natives.Ways`."""
-        return [self.send_native(route, snapshot, ()) for route in routes]
+        outcomes = enumerate([self.send_native(route, snapshot, ()) for route in routes])
+        return {index: outcome for index, outcome in outcomes if outcome is not Sent.OK}
 
     @abstractmethod
     def _send_edge(self, route: bytes, data: bytes) -> Sent:

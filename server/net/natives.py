@@ -28,8 +28,8 @@ class Ways(Protocol):
         """Send one message of the snapshot (unless None) and the frames; all or nothing."""
         ...
 
-    def send_alike(self, routes: Sequence[bytes], snapshot: object) -> Sequence[Sent]:
-        """Send one message of nothing but this snapshot to each; what became of each."""
+    def send_alike(self, routes: Sequence[bytes], snapshot: object) -> dict[int, Sent]:
+        """Send one message of nothing but this snapshot to each; what became of those, by index, who did not get it."""
         ...
 
 
@@ -167,10 +167,12 @@ class Natives:
             else:
                 alike.setdefault(id(native.snapshot), []).append(native)
         for natives in alike.values():
-            outcomes = self._ways.send_alike([native.peer.route for native in natives], natives[0].snapshot)
-            for native, outcome in zip(natives, outcomes, strict=True):
+            failed = self._ways.send_alike([native.peer.route for native in natives], natives[0].snapshot)
+            self._counters["messages_sent"] += len(natives) - len(failed)
+            for native in natives:
                 native.snapshot = None
-                self._sent(native, True, outcome)
+            for index, outcome in failed.items():
+                self._sent(natives[index], True, outcome)
         return others
 
     def _sent(self, native: Native, snapshot: bool, outcome: Sent) -> None:

@@ -175,14 +175,16 @@ class Wire(Hub):
         """See `net.natives.Ways`."""
         return frame if self._compiled else zmq.Frame(frame)
 
-    def send_alike(self, routes: Sequence[bytes], snapshot: object) -> Sequence[Sent]:
+    def send_alike(self, routes: Sequence[bytes], snapshot: object) -> dict[int, Sent]:
         """See `net.natives.Ways`."""
         if not isinstance(snapshot, bytes):
             return super().send_alike(routes, snapshot)
         outcomes = np.zeros(len(routes), np.uint8)
         ids = np.frombuffer(b"".join(routes), np.uint8).reshape(-1, ROUTE_BYTES)
-        zmq_calls.send_to_all(self._native.underlying, ids, np.frombuffer(snapshot, np.uint8), outcomes)
-        return [OUTCOMES[outcome] for outcome in outcomes.tolist()]
+        frame = np.frombuffer(snapshot, np.uint8)
+        if zmq_calls.send_to_all(self._native.underlying, ids, frame, outcomes) == len(routes):
+            return {}
+        return {int(index): OUTCOMES[outcomes[index]] for index in np.flatnonzero(outcomes)}
 
     def send_native(self, route: bytes, snapshot: object, frames: Sequence[bytes]) -> Sent:
         """See `net.natives.Ways`."""
