@@ -29,6 +29,7 @@ class Edge:
     name: str
     number: int = 0  # among all edges that ever were
     conns: dict[int, None] = field(default_factory=dict)
+    waiting: deque[tuple[int, bytes | None]] = field(default_factory=deque)  # frames not yet heard; None: it closed
     rows: list[tuple[list[int], bytes]] = field(default_factory=list)
     messages: list[link.ToEdge] = field(default_factory=list)
     looks: dict[int, Look] = field(default_factory=dict)  # of connections, to be told

@@ -93,8 +93,7 @@ class Hub(ABC):
         elif isinstance(message, link.FromBrowsers):
             self._heard_browsers(edge, message)
         elif isinstance(message, link.Gone):
-            for conn in message.conns:
-                self._lost_browser(edge, conn, "closed")
+            edge.waiting.extend((conn, None) for conn in message.conns)
         else:
             self._events.append(Asked(route, message.request, message.kind, message.body))
 
@@ -116,15 +115,25 @@ class Hub(ABC):
             self._refused_edges[route] = code
 
     def _heard_browsers(self, edge: Edge, batch: link.FromBrowsers) -> None:
-        for conn, frame in batch.rows:
-            self._heard_browser(edge, conn, frame)
+        """Poses of those who are known are gathered; everything else waits for its turn."""
+        edge.waiting.extend(batch.rows)
         try:
-            others = self._gate.add_batch(edge.number << 32, batch.conns, batch.poses)
+            edge.waiting.extend(self._gate.add_batch(edge.number << 32, batch.conns, batch.poses))
         except ValueError:
             self.counters["edge_undecodable"] += 1
-            return
-        for conn, frame in others:
-            self._heard_browser(edge, conn, frame)
+
+    def _work_off(self, most: int) -> bool:
+        """Hear what waits at the edges, in turns, until there are `most` events; True if nothing waits any more."""
+        busy = [edge for edge in self._edges.values() if edge.waiting]
+        while busy and len(self._events) < most:
+            for edge in busy:
+                conn, frame = edge.waiting.popleft()
+                if frame is None:
+                    self._lost_browser(edge, conn, "closed")
+                else:
+                    self._heard_browser(edge, conn, frame)
+            busy = [edge for edge in busy if edge.waiting]
+        return not busy
 
     def _heard_browser(self, edge: Edge, conn: int, frame: bytes) -> None:
         peer = Peer("edge", edge.route, conn)

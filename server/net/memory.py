@@ -115,8 +115,8 @@ class MemoryWire(Hub):
 
     def receive(self, limit: int) -> list[Received]:
         """See AnyWire."""
-        before = len(self._events)
-        while self.inbox and len(self._events) - before < limit:
+        most = len(self._events) + limit
+        while self._work_off(most) and self.inbox and len(self._events) < most:
             sender, data = self.inbox.popleft()
             if isinstance(sender, MemoryEdge):
                 self._heard_edge(sender.route, data)

@@ -154,14 +154,10 @@ class Wire(Hub):
     def _read_edges(self, limit: int) -> int:
         """Read link messages until `limit` things were heard of; how many were."""
         before = len(self._events)
-        for _ in range(limit):
-            if not _waits(self._edge):
-                break
+        while self._work_off(before + limit) and len(self._events) < before + limit and _waits(self._edge):
             parts = self._edge.recv_multipart(NOBLOCK)
             if len(parts) == 2:
                 self._heard_edge(parts[0], parts[1])
-            if len(self._events) - before >= limit:
-                break
         return len(self._events) - before
 
     def _drain_views(self) -> None:

@@ -128,6 +128,25 @@ def test_a_burst_of_one_peer_is_cut_and_others_are_heard() -> None:
     assert wire.counters["burst_frames"] == 6
 
 
+def test_what_is_over_a_receives_share_waits_its_turn_and_edges_take_turns() -> None:
+    wire = wired()
+    loud, talkers = edge_with(wire, *range(1, 31), name="loud")
+    quiet, (speaker,) = edge_with(wire, 1, name="quiet")
+    for number in range(3):
+        loud.send(link.FromBrowsers([(peer.conn, bytes([0x90, number])) for peer in talkers]))
+    loud.send(link.Gone([30]))
+    quiet.send(link.FromBrowsers([(1, b"\x91")]))
+    rounds = [wire.receive(20) for _ in range(5)]
+    assert [len(heard) for heard in rounds] == [20, 20, 20, 20, 12]
+    events = [item for heard in rounds for item in heard]
+    assert events[-1] == Gone(talkers[-1], "closed") or events[-2] == Gone(talkers[-1], "closed")
+    for peer in talkers:
+        said = [item.frame for item in events if isinstance(item, Inbound) and item.peer == peer]
+        assert said == [bytes([0x90, number]) for number in range(3)]
+    assert Inbound(speaker, b"\x91", "") in events
+    assert wire.counters["burst_frames"] == 0
+
+
 def test_strangers_are_limited_until_verified() -> None:
     wire = wired()
     clients = [wire.client(str(number)) for number in range(5)]
