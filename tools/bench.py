@@ -25,6 +25,7 @@ from tools import (
     bench_native,
     bench_tick,
     bench_twin,
+    bench_views,
 )
 from tools.bench_timing import Row, table
 from tools.swarm_report import machine
@@ -40,6 +41,7 @@ class Section(NamedTuple):
 SECTIONS = {
     "tick": Section(bench_tick.TITLE, bench_tick.run),
     "codec": Section(bench_codec.TITLE, bench_codec.run),
+    "views": Section(bench_views.TITLE, bench_views.run),
     "fanout": Section(bench_fanout.TITLE, bench_fanout.run),
     "native": Section(bench_native.TITLE, bench_native.run),
     "memory": Section(bench_memory.TITLE, bench_memory.run),

@@ -55,8 +55,8 @@ def quiet_tracks(tracks: Tracks) -> Tracks:
 class Paths:
     """Where everybody's feet are: straight to a place, a rest, straight to the next."""
 
-    def __init__(self, count: int, walk: Walk, dice: np.random.Generator) -> None:
-        self.at_mm = dice.uniform(-SIDE_MM / 3, SIDE_MM / 3, (count, 2))
+    def __init__(self, count: int, walk: Walk, dice: np.random.Generator, reach_mm: float) -> None:
+        self.at_mm = dice.uniform(-reach_mm, reach_mm, (count, 2))
         self.yaw = dice.uniform(-np.pi, np.pi, count)
         self._walk, self._dice = walk, dice
         self._goal = self.at_mm.copy()
@@ -82,10 +82,11 @@ class Paths:
 class People:
     """A crowd with its clients and its place on the server."""
 
-    def __init__(self, count: int, walk: Walk, tracks: Tracks, seed: int) -> None:
+    def __init__(self, count: int, walk: Walk, tracks: Tracks, seed: int, reach_mm: float = SIDE_MM / 3) -> None:
+        """They begin within `reach_mm` of the middle, along x and z."""
         dice = np.random.Generator(np.random.PCG64(seed))
         self.avatars, self._intents = new_avatars(count), new_intents(count)
-        self._tracks, self._paths = tracks, Paths(count, walk, dice)
+        self._tracks, self._paths = tracks, Paths(count, walk, dice, reach_mm)
         self._track, self._begin_s = dice.integers(0, tracks.recordings, count), dice.uniform(0, 60, count)
         self._phase, self._sent = dice.uniform(0, 1, count), np.zeros(count, POSE)
         self._sent_s, self._seq, self._now_s = np.full(count, -1e9), np.zeros(count, np.int64), 0.0
@@ -134,9 +135,9 @@ class People:
         return out
 
 
-def walkers(count: int, seed: int = 1) -> Iterator[AvatarState]:
+def walkers(count: int, seed: int = 1, reach_mm: float = SIDE_MM / 3) -> Iterator[AvatarState]:
     """People who stroll through a hall, their hands busy all the time; the columns after each tick, always the same."""
-    return _ticks(People(count, STROLL, load_tracks(), seed))
+    return _ticks(People(count, STROLL, load_tracks(), seed, reach_mm))
 
 
 def sitters(count: int, seed: int = 1) -> Iterator[AvatarState]:
