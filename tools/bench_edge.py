@@ -6,6 +6,7 @@ the kernel's floor), and a load of plain sockets in another that sends prebuilt 
 
 import asyncio
 import contextlib
+import logging
 import multiprocessing
 import os
 import select
@@ -23,6 +24,7 @@ from aiohttp import web
 
 from server.config import Config, Limits
 from server.datadir import open_data
+from server.edge import lines
 from server.edge.frames import frame
 from server.edge.process import Edge
 from server.edge.socket import switching
@@ -122,8 +124,10 @@ def ticks(cost_s: Callable[[], float], count: int, tick: Callable[[int], None]) 
 # --- the edge ---------------------------------------------------------------------------------------------------------
 
 
-def _edge(data: str, count: int, pipe: "Connection[Any, str]") -> None:
+def _edge(data: str, count: int, transports: bool, pipe: "Connection[Any, str]") -> None:
     import uvloop
+
+    lines.HAS_EPOLL = lines.HAS_EPOLL and not transports
 
     async def main() -> None:
         client = Path(data) / "client"
@@ -160,8 +164,8 @@ def _come_in(wire: Wire, count: int) -> list[Peer]:
     return peers
 
 
-def our_edge(count: int, size: int) -> Sample:
-    """The edge, and here the shard's end of its link."""
+def our_edge(count: int, size: int, transports: bool = False) -> Sample:
+    """The edge, and here the shard's end of its link. `transports`: as where there is no epoll."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="asclepion-bench-") as folder:
         data = Path(folder) / "d"
@@ -171,7 +175,7 @@ def our_edge(count: int, size: int) -> Sample:
         limits = Limits(avatars_max=max(1024, count))
         wire = Wire("tcp://127.0.0.1:*", meeting.edge, meeting.views, curve, limits, TICK_HZ)
         ours, theirs = context.Pipe()
-        process = context.Process(target=_edge, args=(str(data), count, theirs), daemon=True)
+        process = context.Process(target=_edge, args=(str(data), count, transports, theirs), daemon=True)
         process.start()
         while not ours.poll(0.02):
             wire.receive(8192)
@@ -203,6 +207,7 @@ def our_edge(count: int, size: int) -> Sample:
 
 def _plain(kind: str, count: int, size: int, pipe: "Connection[Any, Any]") -> None:
     allow_files(2 * count)
+    logging.disable()  # aiohttp tells of every WebSocket that it has to end when it shuts down
     {"floor": _floor, "aiohttp": _aiohttp}[kind](count, os.urandom(size), pipe)
 
 
@@ -293,6 +298,9 @@ def run() -> list[Row]:
         note = f"{size} B out, 39 B in"
         unit = "us/browser/tick"
         rows.append(Row(f"edge, {count} browsers", unit, our_edge(count, size), naive.median, note))
+        if (count, size) == LOADS[-1]:
+            by_transport = our_edge(count, size, transports=True)
+            rows.append(Row(f"edge by uvloop's transports, {count}", unit, by_transport, naive.median, note))
         rows.append(Row(f"naive: aiohttp's WebSockets, {count}", unit, naive, 0.0, note))
         rows.append(Row(f"the kernel's floor, {count}", unit, plain("floor", count, size), naive.median, note))
     return rows
