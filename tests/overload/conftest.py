@@ -14,9 +14,9 @@ from crowd import Crowd
 from tools.access import Pass
 from tools.lines import NativeLines
 from tools.lines_web import WebLines
-from tools.swarm import free_port
 from tools.swarm_house import House, read_stats
-from tools.swarm_rooms import write_rooms
+from tools.swarm_rooms import RoomPlan, room_slug, write_rooms
+from tools.swarm_run import free_port
 
 SIZE = int(os.environ.get("OVERLOAD_SIZE", "100"))
 ROOMS, ROOM_OF = 1 + SIZE // 20, 20
@@ -33,7 +33,9 @@ class Site:
     """The house, its addresses, and the crowds that are turned while one waits."""
 
     def __init__(self, folder):
-        self.rooms = write_rooms(folder / "rooms", ROOMS, 3 * ROOM_OF, 0)
+        plans = [RoomPlan(room_slug(index), "ward", 3 * ROOM_OF, 0) for index in range(ROOMS)]
+        write_rooms(folder / "rooms", plans)
+        self.rooms = [plan.slug for plan in plans]
         self.endpoint = f"tcp://127.0.0.1:{free_port()}"
         edge, admin = free_port(), free_port()
         self.url, self.admin = f"http://127.0.0.1:{edge}", f"http://127.0.0.1:{admin}"
