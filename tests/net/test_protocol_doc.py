@@ -18,8 +18,9 @@ def test_the_tables_are_those_of_the_code() -> None:
 
 def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     limits = Limits()
-    for number in (limits.frame_bytes_max, limits.bytes_per_s, limits.outbound_bytes_max):
+    for number in (limits.frame_bytes_max, limits.bytes_per_s, limits.outbound_bytes_max, limits.view_bytes_per_s):
         assert f"{number:,} bytes" in PAGE
+    assert f"{limits.view_messages_per_s} frames) for each client" in PAGE
     assert f"{limits.messages_per_s} frames" in PAGE and f"first one {session.HELLO_BYTES_MAX}" in PAGE
     assert f"all for {limits.idle_timeout_s:g} s" in PAGE and f"{TOKEN_CHARS_MAX} characters" in PAGE
     assert f"{IDENTITY:#x}" in PAGE and protocol.SUBPROTOCOL in PAGE
