@@ -122,7 +122,7 @@ def rows_of(people: int, halls: int) -> tuple[list[Row], float]:
     name = f"{people:,} people" + (f" in {halls} halls" if halls > 1 else f" in a hall of {side_m(people):.0f} m")
     return [
         Row(f"encode, group and compose, {name}", "us/tick", sample, 0.0,
-            f"{sample.median / people:.2f} us each, {made['views']:.0f} views"),
+            f"{sample.median / people:.2f} us each, {made['view_frames']:.0f} views"),
         Row(f"near avatar updates, {name}", "M/core-s", rate, 0.0, f"{made['near_updates'] / people:.0f} near"),
         Row(f"to one viewer, {name}", "kbit/s", Sample(*[size * 8 / 1000] * 3), 0.0,
             f"{size / TICK_HZ:.0f} B a tick, {held / people:.2f} blocks held back"),

@@ -22,6 +22,7 @@ NAMES_MAX = 500
 OWN = (
     "browsers_opened", "browsers_refused", "browsers_too_slow", "frames_dropped", "frames_refused",
     "origins_refused", "requests_throttled", "snapshots_sent", "snapshots_skipped",
+    "held_back_pipe_full",
 )  # fmt: skip
 
 
@@ -38,7 +39,9 @@ class Figures(Collector):
         yield GaugeMetricFamily("asclepion_edge_browsers", "WebSockets open now", value=len(exchange.browsers))
         for name in OWN:
             yield CounterMetricFamily(f"asclepion_edge_{name}", _words(name), value=exchange.counters[name])
-        for name, value in exchange.wire.counters.items():
+        audience, views = exchange.wire.views.audience, exchange.wire.views
+        yield GaugeMetricFamily("asclepion_edge_views", "distinct looks of browsers now", value=audience.views)
+        for name, value in (exchange.wire.counters | views.counters | audience.counters).items():
             yield CounterMetricFamily(f"asclepion_edge_{name}", _words(name), value=value)
         for name in sorted(exchange.stats)[:NAMES_MAX]:
             if NAME.fullmatch(name):

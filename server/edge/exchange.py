@@ -20,6 +20,7 @@ from server.edge.client_frames import Message
 from server.edge.frames import frame
 from server.edge.lines import Line, SocketLine, Sockets
 from server.net import link
+from server.net.compose import blocks_in
 from server.net.edgewire import EdgeEvent, EdgeWire, LinkDown, LinkUp, Seen
 
 SNAPSHOT_WAITING_MAX = 32_768  # bytes on a connection before snapshots are left out
@@ -209,6 +210,7 @@ class Exchange:
                 skipped += 1
         self.counters["snapshots_sent"] += shown
         self.counters["snapshots_skipped"] += skipped
+        self.counters["held_back_pipe_full"] += skipped * blocks_in(seen.frame)
 
     def _tell(self, conns: list[int], data: bytes) -> None:
         for conn in conns:

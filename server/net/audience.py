@@ -18,6 +18,7 @@ from server.net.compose import (
     Look,
     Sheet,
     Thinned,
+    blocks_in,
     nothing,
     quadrant_of,
     starts_with_keyframe,
@@ -31,7 +32,7 @@ RECOVERED_TICKS = 30  # a view whose frames fit for so long is as it was
 KEPT_MESSAGES = 2.0  # for ticks that matter more, where not every tick may have a message
 COMPOSED_MAX = 512  # thinned frames in one tick of a room; beyond that all viewers of a look share one
 COUNTED = (
-    "views", "view_bytes", "near_updates", "far_updates", "looks_changed",
+    "view_frames", "view_bytes", "near_updates", "far_updates", "looks_changed",
     "held_back_view_bytes", "held_back_view_messages", "held_back_room_bytes", "held_back_overload",
 )  # fmt: skip
 
@@ -159,7 +160,7 @@ class Audience(Generic[Key]):
         out: list[Shown[Key]] = []
         self._composed = 0
         self._newest[sheet.room] = sum(
-            len(group.viewers) * one.frame[8] for one, group in zip(frames, groups, strict=True)
+            len(group.viewers) * blocks_in(one.frame) for one, group in zip(frames, groups, strict=True)
         )
         for group, composed in zip(groups, frames, strict=True):
             group.saved = min(most, group.saved + saved)
@@ -192,7 +193,7 @@ class Audience(Generic[Key]):
 
     def _out(self, room: int, composed: Composed, viewers: Collection[Key]) -> Shown[Key]:
         count, size, counters = len(viewers), len(composed.frame), self.counters
-        counters["views"] += 1
+        counters["view_frames"] += 1
         counters["view_bytes"] += size * count
         counters["near_updates"] += composed.near * count
         counters["far_updates"] += composed.far * count

@@ -122,6 +122,11 @@ def whole(sheet: Sheet, look: Look) -> Composed:
     return Composed(frame, sum([chunk.people for chunk in here]) - far, far, 0, NOTHING_LOST)
 
 
+def blocks_in(frame: bytes) -> int:
+    """How many blocks a frame of ours lists."""
+    return frame[HEADER.size - 1] if len(frame) >= HEADER.size else 0
+
+
 def starts_with_keyframe(sheet: Sheet, cell: int) -> bool:
     """Whether a cell's block is a keyframe in this tick."""
     return cell in sheet.chunks and sheet.chunks[cell].key

@@ -28,7 +28,7 @@ ENDED_MAX = 4096  # closed peers whose late frames are still told from a newcome
 COUNTED = (
     "strangers_dropped", "late_frames", "burst_frames", "identity_changed", "multipart", "chosen_route",
     "snapshots_skipped", "waves_skipped", "too_slow", "edge_undecodable", "edge_unknown", "edge_too_slow",
-    "messages_sent", "frames_received",
+    "messages_sent", "frames_received", "held_back_pipe_full",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.config import Limits
+from server.net.compose import blocks_in
 from server.net.ends import Sent
 from server.net.gate import NO_ROW, Burst, PoseGate, key_of
 from server.net.session import FIRST_MESSAGE_BYTE
@@ -63,6 +64,7 @@ class Natives:
         self._table: dict[bytes, Native] = {}
         self.strangers = 0  # peers that are not verified
         self._due: dict[Native, None] = {}
+        self._blocks: dict[int, int] = {}  # of this tick's snapshots, by id
 
     @property
     def queued_bytes_max(self) -> int:
@@ -141,6 +143,7 @@ class Natives:
     def show(self, frame: bytes, peers: Collection[Peer]) -> None:
         """This tick's snapshot of these peers."""
         shared, table, due = self._ways.shared(frame), self._table, self._due
+        self._blocks[id(shared)] = blocks_in(frame)
         for peer in peers:
             native = table.get(peer.route)
             if native is not None:
@@ -155,7 +158,8 @@ class Natives:
             outcome = Sent.OK
             if snapshot is not None or native.frames:
                 outcome = self._ways.send_native(native.peer.route, snapshot, native.frames)
-            self._sent(native, snapshot is not None, outcome)
+            self._sent(native, snapshot, outcome)
+        self._blocks.clear()
 
     def _flush_alike(self, due: Iterable[Native]) -> list[Native]:
         """Send those who get a snapshot and nothing else, all of one snapshot in one call; the others come back."""
@@ -167,15 +171,16 @@ class Natives:
             else:
                 alike.setdefault(id(native.snapshot), []).append(native)
         for natives in alike.values():
-            failed = self._ways.send_alike([native.peer.route for native in natives], natives[0].snapshot)
+            snapshot = natives[0].snapshot
+            failed = self._ways.send_alike([native.peer.route for native in natives], snapshot)
             self._counters["messages_sent"] += len(natives) - len(failed)
             for native in natives:
                 native.snapshot = None
             for index, outcome in failed.items():
-                self._sent(natives[index], True, outcome)
+                self._sent(natives[index], snapshot, outcome)
         return others
 
-    def _sent(self, native: Native, snapshot: bool, outcome: Sent) -> None:
+    def _sent(self, native: Native, snapshot: object, outcome: Sent) -> None:
         """What becomes of a peer after it was tried to send it all that was due."""
         if outcome is Sent.OK:
             self._counters["messages_sent"] += 1
@@ -188,10 +193,11 @@ class Natives:
         elif outcome is Sent.LOST:
             self._drop(native, "lost")
 
-    def _thin_out(self, native: Native, snapshot: bool) -> None:
+    def _thin_out(self, native: Native, snapshot: object) -> None:
         """The pipe is full: the snapshot and wave blocks are skipped, control frames wait."""
         kept = [frame for frame in native.frames if frame[0] >= FIRST_MESSAGE_BYTE]
-        self._counters["snapshots_skipped"] += snapshot
+        self._counters["snapshots_skipped"] += snapshot is not None
+        self._counters["held_back_pipe_full"] += self._blocks.get(id(snapshot), 0)
         self._counters["waves_skipped"] += len(native.frames) - len(kept)
         native.frames, native.queued_bytes = kept, sum(map(len, kept))
         if kept:

@@ -226,6 +226,7 @@ def test_the_admin_port_tells_state_and_figures(visiting, shard):
 
     texts = asyncio.run(story())
     assert "asclepion_edge_browsers 1.0" in texts["metrics"]
+    assert "asclepion_edge_held_back_view_bytes_total 0.0" in texts["metrics"]
     assert "asclepion_shard_tick_ms_p99 2.5" in texts["metrics"] and "Bad name" not in texts["metrics"]
     assert '"protocol"' in texts["version"]
 

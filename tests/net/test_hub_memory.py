@@ -13,6 +13,7 @@ from server.net.edgewire import Seen
 from server.net.memory import MemoryEdge, MemoryWire
 from server.net.seal import SealError, open_sealed
 from server.net.wire import AnyWire, Asked, EdgeDown, EdgeUp, Gone, Inbound, Peer
+from server.sim.frame import write_frame
 from tests.net.net_sheets import frame_of, join, publish
 
 LIMITS = Limits(inbound_queue_max=4, outbound_bytes_max=1000, unverified_peers_max=3)
@@ -64,17 +65,17 @@ def test_a_slow_reader_misses_snapshots_and_keeps_every_control_frame() -> None:
     slow, peer = native(wire)
     quick, other = native(wire)
     slow.capacity = 2
-    got = []
+    got, snapshot = [], write_frame(0, 1, 0, [(0, b""), (1, b"\0"), (2, b"")])
     for tick in range(6):
         wire.post([peer], bytes([0x90, tick]))
-        wire.show(b"\x01", [peer, other])
+        wire.show(snapshot, [peer, other])
         wire.flush()
         got += quick.read()
-    assert got == [[b"\x01"]] * 6
+    assert got == [[snapshot]] * 6
     assert len(slow.read()) == 2
     wire.flush()
     assert slow.read() == [[bytes([0x90, tick]) for tick in range(2, 6)]]
-    assert wire.counters["snapshots_skipped"] == 4
+    assert wire.counters["snapshots_skipped"] == 4 and wire.counters["held_back_pipe_full"] == 4 * 3
 
 
 def test_a_slow_reader_of_waves_misses_some_and_stays() -> None:

@@ -4,13 +4,13 @@ import pytest
 
 from server.ledger import verify
 from server.net.messages import encoder
+from server.net.natives import Natives
 from server.world.commands import Command, Recorded
 from server.world.events import BedVitals, Said, WaveFrame
 from tools.simulate import command_of, main, seeds_of, simulate
 from tools.simulate_checks import Broken
 from tools.simulate_faults import plan
 from tools.simulate_system import SimulatedHouse, Simulation, WatchedShard
-from tools.simulate_wire import TappedWire
 
 TICKS = 110
 
@@ -178,11 +178,11 @@ def test_a_frame_that_was_never_posted_to_a_connection_is_noticed(spoilt):
     def spoil(simulation):
         other = encoder.encode(Said(1, "somebody", "else's"))
 
-        class Misrouted(TappedWire):
-            def _queue(self, native, frame):
-                super()._queue(native, other if frame[0] >= 0x80 else frame)
+        class Misrouted(Natives):
+            def queue(self, peer, frame):
+                super().queue(peer, other if frame[0] >= 0x80 else frame)
 
-        simulation.house.wire.__class__ = Misrouted
+        simulation.house.wire._natives.__class__ = Misrouted
 
     assert spoilt(spoil) == "delivery"
 
