@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tools import (
     bench_codec,
+    bench_coders,
     bench_edge,
     bench_fanout,
     bench_ledger,
@@ -42,6 +43,7 @@ SECTIONS = {
     "tick": Section(bench_tick.TITLE, bench_tick.run),
     "codec": Section(bench_codec.TITLE, bench_codec.run),
     "views": Section(bench_views.TITLE, bench_views.run),
+    "coders": Section(bench_coders.TITLE, bench_coders.run),
     "fanout": Section(bench_fanout.TITLE, bench_fanout.run),
     "native": Section(bench_native.TITLE, bench_native.run),
     "memory": Section(bench_memory.TITLE, bench_memory.run),

@@ -1,25 +1,33 @@
 """What a snapshot costs: encoding and decoding, and bytes for each avatar, beside MessagePack of the same rows.
 
-Owns rooms full of moving bots as measured material, which the motion and tick benches use too.
+Owns rooms full of moving bots as measured material, which the motion and tick benches use too. `python -m
+tools.bench_codec` prints this section and the one of `tools.bench_coders`.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 
 import msgpack
 import numpy as np
+from rich.console import Console
 
-from server.sim.snapshot import View, decode, delta_of, keyframe_of, view_of
-from server.sim.state import AvatarState, ThingState, new_avatars, new_things
+from server.sim.blocks import encode_blocks
+from server.sim.rotation import coarse_all
+from server.sim.snapshot import View, decode_body, delta_body, keyframe_body, view_of
+from server.sim.state import AvatarState, new_avatars, new_things
 from server.world.scene import Box, Room, Spawn
-from tools.bench_timing import Row, Sample, cost_us
+from tools import bench_coders
+from tools.bench_timing import Row, Sample, cost_us, table
 from tools.floors import Floors, make_floor
 from tools.manners import Manners, Sight
 from tools.minds import Crowd
+from tools.moving import sitters, walkers
 
 SIZES = (10, 100, 1000)
+PEOPLE, BLOCKS = 140, (7, 20)  # of the bytes; a cell of a full hall, a ward
 KEYFRAME_EVERY = 10
 TICK_HZ = 30
-TITLE = "Snapshot codec (keyframe every 10 ticks, bots that walk and gesture)"
+TITLE = "Snapshot codec (keyframe every 10 ticks)"
 
 
 def a_hall(people: int) -> Room:
@@ -46,8 +54,8 @@ def put(crowd: Crowd, avatars: AvatarState, ack: int) -> None:
     avatars.head_mm[:n, 0], avatars.head_mm[:n, 2] = np.rint(crowd.minds.at_m * 1000).T
     avatars.head_mm[:n, 1] = rows["head_y_mm"]
     avatars.head_rot[:n], avatars.yaw[:n] = rows["head_rot"], rows["yaw"]
-    avatars.hand_mm[:n, 0], avatars.hand_mm[:n, 1] = rows["left_mm"], rows["right_mm"]
-    avatars.hand_rot[:n, 0], avatars.hand_rot[:n, 1] = rows["left_rot"], rows["right_rot"]
+    avatars.hand_mm[:n, 0], avatars.hand_mm[:n, 1] = rows["left_mm"] & ~1, rows["right_mm"] & ~1
+    avatars.hand_rot[:n, 0], avatars.hand_rot[:n, 1] = coarse_all(rows["left_rot"]), coarse_all(rows["right_rot"])
     avatars.grips[:n], avatars.flags[:n] = rows["grips"], rows["flags"]
 
 
@@ -76,53 +84,75 @@ def naive_bytes(avatars: AvatarState) -> bytes:
     return packed
 
 
-def bytes_per_avatar(people: int) -> tuple[float, float, float]:
-    """Of a keyframe, of the deltas, and of both in their mix."""
-    things, none = new_things(1), np.zeros(0, np.int64)
-    slots, base, sizes = np.arange(people), None, []
-    for tick, avatars in enumerate(a_scene(people, 2 * KEYFRAME_EVERY)):
-        view = view_of(avatars, things, 0, slots, none, tick)
+def bytes_per_avatar(scene: Iterator[AvatarState], people: int, block: int) -> tuple[float, float, float]:
+    """Of a keyframe, of the deltas, and of both in their mix, in blocks of so many people."""
+    things, keys, sizes = new_things(1), list[View](), []
+    for tick, avatars in enumerate(itertools.islice(scene, 2 * KEYFRAME_EVERY)):
+        slots = [np.arange(first, min(first + block, people)) for first in range(0, people, block)]
+        views = [view_of(avatars, things, 0, some, some[:0], tick) for some in slots]
         if tick % KEYFRAME_EVERY == 0:
-            base = view
-        assert base is not None
-        sizes.append(len(keyframe_of(view) if view is base else delta_of(view, base)) / people)
+            keys = views
+        bodies = [keyframe_body(v) if v is key else delta_body(v, key) for v, key in zip(views, keys, strict=True)]
+        sizes.append(sum(map(len, bodies)) / people)
     deltas = [size for i, size in enumerate(sizes) if i % KEYFRAME_EVERY]
     return sizes[0], float(np.mean(deltas)), float(np.mean(sizes))
 
 
-def rows_of(people: int) -> list[Row]:
-    """All figures at one size."""
+def costs_of(people: int) -> list[Row]:
+    """Processor time of one block of so many bots."""
     things, none, slots = new_things(1), np.zeros(0, np.int64), np.arange(people)
     scene = a_scene(people, KEYFRAME_EVERY)
     base = view_of(next(scene), things, 0, slots, none, 0)
     avatars = list(scene)[-1]  # nine ticks later: the largest delta of an interval
     now = view_of(avatars, things, 0, slots, none, 9)
-    key, delta, naive = keyframe_of(base), delta_of(now, base), naive_bytes(avatars)
-    sizes = bytes_per_avatar(people)
+    key, delta, naive = keyframe_body(base), delta_body(now, base), naive_bytes(avatars)
     packing, unpacking = cost_us(lambda: naive_bytes(avatars)), cost_us(lambda: msgpack.unpackb(naive))
-
-    def encode(frame: str) -> Sample:
-        if frame == "keyframe":
-            return cost_us(lambda: keyframe_of(_look(avatars, things, slots)))
-        return cost_us(lambda: delta_of(_look(avatars, things, slots), base))
-
-    rows = [
-        Row(f"encode {kind}, {people} avatars", "us", encode(kind), packing.median) for kind in ("keyframe", "delta")
-    ]
-    rows.append(Row(f"decode keyframe, {people} avatars", "us", cost_us(lambda: decode(key, {})), unpacking.median))
-    rows.append(
-        Row(f"decode delta, {people} avatars", "us", cost_us(lambda: decode(delta, {(0, 0): base})), unpacking.median)
+    known = {(0, 0, 0): base}
+    ways: tuple[tuple[str, Callable[[], object], Sample], ...] = (
+        ("encode a keyframe", lambda: keyframe_body(view_of(avatars, things, 0, slots, none, 9)), packing),
+        ("encode a delta", lambda: delta_body(view_of(avatars, things, 0, slots, none, 9), base), packing),
+        ("decode a keyframe", lambda: decode_body(key, 0, 0, 0, {}), unpacking),
+        ("decode a delta", lambda: decode_body(delta, 0, 9, 0, known), unpacking),
     )
-    per = len(naive) / people
-    for kind, size in zip(("keyframe", "delta", "mean of an interval"), sizes, strict=True):
-        rows.append(Row(f"bytes per avatar, {kind}, {people} avatars", "B", Sample(size, size, size), per))
-    return rows
+    return [Row(f"{what}, {people} avatars", "us", cost_us(work), naive.median) for what, work, naive in ways]
 
 
-def _look(avatars: AvatarState, things: ThingState, slots: np.ndarray[tuple[int], np.dtype[np.int64]]) -> View:
-    return view_of(avatars, things, 0, slots, slots[:0], 9)
+def cost_of_all(people: int, cells: int) -> Row:
+    """Processor time of all blocks of a hall in one call, grouping included."""
+    scene, things = walkers(people), new_things(1)
+    avatars, shown, none = next(scene), np.ones(1, np.bool_), np.zeros(0, np.int64)
+    avatars.cell[:] = np.arange(people) % cells
+    _, baselines = encode_blocks(avatars, things, shown, none, 10, KEYFRAME_EVERY)
+    for _ in range(5):
+        avatars = next(scene)
+    spent = cost_us(lambda: encode_blocks(avatars, things, shown, none, 15, KEYFRAME_EVERY, baselines))
+    return Row(f"encode all of a hall, {people} avatars in {cells} cells", "us", spent)
+
+
+def size_rows() -> list[Row]:
+    """Bytes of an update: people who walk and use their hands, people who sit and talk, and bots."""
+    naive = len(naive_bytes(next(walkers(PEOPLE)))) / PEOPLE
+    found = []
+    for name, scene in (("walking, recorded", walkers), ("seated, recorded", sitters), ("bots", None)):
+        for block in BLOCKS:
+            avatars = scene(PEOPLE) if scene else a_scene(PEOPLE, 2 * KEYFRAME_EVERY)
+            sizes = bytes_per_avatar(avatars, PEOPLE, block)
+            for kind, size in zip(("keyframe", "delta", "mean"), sizes, strict=True):
+                found.append(Row(f"{name}, blocks of {block}: {kind}", "B", Sample(size, size, size), naive))
+    return found
 
 
 def run() -> list[Row]:
     """The section."""
-    return [row for people in SIZES for row in rows_of(people)]
+    return [*(row for people in SIZES for row in costs_of(people)), cost_of_all(1000, 150), *size_rows()]
+
+
+def main() -> None:
+    """Both sections of the codec."""
+    console = Console()
+    console.print(table(TITLE, run()))
+    console.print(table(bench_coders.TITLE, bench_coders.run()))
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,8 @@ from server.config import Limits
 from server.net.keys import load_or_make_curve
 from server.net.transport import Wire
 from server.net.wire import Inbound, Peer
-from server.sim.snapshot import delta_of, keyframe_of, view_of
+from server.sim.frame import write_frame
+from server.sim.snapshot import delta_body, keyframe_body, view_of
 from server.sim.state import new_things
 from tools.bench_codec import a_scene, naive_bytes
 from tools.bench_timing import Row, Sample, sample_of
@@ -77,7 +78,8 @@ def frames_of_a_room() -> tuple[list[bytes], list[bytes]]:
         slots = avatars.alive.nonzero()[0]
         view = view_of(avatars, things, 0, slots, slots[:0], tick)
         base = base or view
-        ours.append(keyframe_of(view) if view is base else delta_of(view, base))
+        body = keyframe_body(view) if view is base else delta_body(view, base)
+        ours.append(write_frame(0, tick, 0, ((0, body),)))
         naive.append(naive_bytes(avatars))
     return ours, naive
 

@@ -98,6 +98,15 @@ def unpack_rotation(packed: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return out
 
 
+def coarse_all(packed: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+    """Packed rotations (...) with their fields on the coarse grid."""
+    rows = np.asarray(packed, np.uint32)
+    out = rows | np.uint32(1 << 2 | 1 << 12 | 1 << 22)
+    for shift in (2, 12, 22):  # 1023 is none: the last odd field below
+        out &= ~np.where(out >> shift & 1023 > FIELD_MAX, np.uint32(2 << shift), np.uint32(0))
+    return np.asarray(out, np.uint32)
+
+
 def rotation_valid(packed: int) -> bool:
     """No field is 1023."""
     return all(packed >> shift & 1023 <= FIELD_MAX for shift in (2, 12, 22))

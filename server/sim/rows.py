@@ -149,9 +149,6 @@ class View(NamedTuple):
         return self.things[:, 7]
 
 
-Baseline = View
-
-
 @njit(cache=True)
 def gather(avatars: AvatarState, slots: Slots, rows: Rows) -> None:
     """Fill (n, COLUMNS) wire values from the avatars in `slots`."""

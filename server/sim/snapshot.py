@@ -5,7 +5,6 @@ already on the wire's grid, so decoding gives back exactly what was encoded. Nev
 interpolates; knows nothing of frames.
 """
 
-import struct
 from collections.abc import Mapping
 
 import numpy as np
@@ -32,16 +31,13 @@ from server.sim.snapshot_write import put_delta_body, put_keyframe_body
 from server.sim.state import AvatarState, ThingState
 
 __all__ = [
-    "Baseline", "NoBaseline", "SnapshotError", "View", "decode", "decode_body", "delta_body", "encode_delta",
-    "encode_keyframe", "keyframe_body", "pack_rotation", "prime", "rotation_valid", "unpack_rotation", "view_of",
+    "NoBaseline", "SnapshotError", "View", "decode_body", "delta_body", "keyframe_body", "pack_rotation", "prime",
+    "rotation_valid", "unpack_rotation", "view_of",
 ]  # fmt: skip
 
-KEYFRAME, DELTA = 1, 2
-HEADER = struct.Struct("<BBI")  # kind, room, tick
 AGE_MAX = 255
 
 NOTHING = View(0, 0, np.zeros((0, COLUMNS), np.int64), np.zeros((0, THING_COLUMN_COUNT), np.int64))
-Baseline = View
 Index = npt.NDArray[np.integer]
 
 
@@ -74,30 +70,6 @@ def delta_body(view: View, baseline: View) -> bytes:
     return to_bytes(words, end)
 
 
-def keyframe_of(view: View) -> bytes:
-    """The keyframe that shows this view."""
-    return HEADER.pack(KEYFRAME, view.room, view.tick) + keyframe_body(view)
-
-
-def delta_of(view: View, baseline: View) -> bytes:
-    """The delta that turns `baseline` (1 to 255 ticks older, same room) into this view."""
-    return HEADER.pack(DELTA, view.room, view.tick) + delta_body(view, baseline)
-
-
-def encode_keyframe(
-    avatars: AvatarState, things: ThingState, room: int, slots: Index, thing_slots: Index, tick: int
-) -> bytes:
-    """A keyframe of these avatars and things (slots ascending)."""
-    return keyframe_of(view_of(avatars, things, room, slots, thing_slots, tick))
-
-
-def encode_delta(
-    avatars: AvatarState, things: ThingState, room: int, slots: Index, thing_slots: Index, tick: int, baseline: View
-) -> bytes:
-    """A delta of these avatars and things (slots ascending) against the keyframe's `baseline`."""
-    return delta_of(view_of(avatars, things, room, slots, thing_slots, tick), baseline)
-
-
 def decode_body(body: bytes, room: int, tick: int, cell: int, baselines: Mapping[tuple[int, int, int], View]) -> View:
     """What a block of a frame of this room and tick shows. `baselines`: earlier keyframes by (room, cell, tick).
 
@@ -115,17 +87,6 @@ def decode_body(body: bytes, room: int, tick: int, cell: int, baselines: Mapping
     if reason:
         raise SnapshotError(REASONS[reason])
     return View(room, tick, rows, things)
-
-
-def decode(frame: bytes, baselines: Mapping[tuple[int, int], View]) -> View:
-    """The view a frame shows. `baselines`: views of earlier keyframes by (room, tick); raises as `decode_body`."""
-    if len(frame) < HEADER.size + 2:
-        raise SnapshotError(f"a snapshot has {len(frame)} bytes, at least {HEADER.size + 2} are needed")
-    kind, room, tick = HEADER.unpack_from(frame)
-    if kind != (DELTA if frame[HEADER.size] else KEYFRAME):
-        raise SnapshotError(f"frame kind {kind} with age {frame[HEADER.size]} is no snapshot")
-    at_hand = {(room, 0, at): view for (room, at), view in baselines.items()}
-    return decode_body(frame[HEADER.size :], room, tick, 0, at_hand)
 
 
 def prime() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.sim import bits, code, rows, snapshot, snapshot_read, snapshot_write
-from server.sim.rotation import coarse, pack_rotation, unpack_rotation
+from server.sim.rotation import coarse_all, pack_rotation, unpack_rotation
 from server.sim.snapshot import (
     SnapshotError,
     View,
@@ -28,10 +28,6 @@ def random_rotations(dice: np.random.Generator, shape: tuple[int, ...]) -> np.nd
     return pack_rotation(turns / np.linalg.norm(turns, axis=-1, keepdims=True))
 
 
-def coarse_rotations(packed: np.ndarray) -> np.ndarray:
-    return np.vectorize(coarse, otypes=[np.uint32])(packed.astype(np.int64))
-
-
 def random_avatars(dice: np.random.Generator) -> AvatarState:
     low, high = np.array([-32_768, 0, -32_768]), np.array([32_767, 4095, 32_767])
     return AvatarState(
@@ -41,7 +37,7 @@ def random_avatars(dice: np.random.Generator) -> AvatarState:
         head_rot=random_rotations(dice, (SLOTS,)),
         yaw=dice.integers(0, 1024, SLOTS).astype(np.uint16),
         hand_mm=dice.integers(-512, 512, (SLOTS, 2, 3)).astype(np.int32) * 2,
-        hand_rot=coarse_rotations(random_rotations(dice, (SLOTS, 2))),
+        hand_rot=coarse_all(random_rotations(dice, (SLOTS, 2))),
         grips=dice.integers(0, 256, SLOTS).astype(np.uint8),
         flags=dice.integers(0, 256, SLOTS).astype(np.uint8),
         ack=dice.integers(0, 256, SLOTS).astype(np.uint8),
@@ -80,7 +76,7 @@ def moved(dice: np.random.Generator, avatars: AvatarState) -> AvatarState:
         head_mm=np.clip(avatars.head_mm + step, low, high).astype(np.int32),
         head_rot=pack_rotation(turned / np.linalg.norm(turned, axis=1, keepdims=True)),
         hand_mm=np.clip(avatars.hand_mm + step[:, None] / 10, -1024, 1023).astype(np.int32) & ~1,
-        hand_rot=coarse_rotations(pack_rotation(turned_hands / np.linalg.norm(turned_hands, axis=2, keepdims=True))),
+        hand_rot=coarse_all(pack_rotation(turned_hands / np.linalg.norm(turned_hands, axis=2, keepdims=True))),
         ack=np.where(dice.random(SLOTS) < 0.5, avatars.ack, avatars.ack + dice.choice([1, 3, 14, 15, 90])).astype(
             np.uint8
         ),

@@ -50,3 +50,36 @@ def test_compiled_and_plain_kernels_agree() -> None:
     rotation.unpack_kernel(fast, a)
     rotation.unpack_kernel.py_func(fast, b)
     np.testing.assert_array_equal(a, b)
+
+
+@given(st.integers(0, 2**32))
+@settings(deadline=None)
+def test_the_coarse_grid_is_odd_valid_and_near(seed: int) -> None:
+    packed = rotation.pack_rotation(quaternions(seed))
+    snapped = rotation.coarse_all(packed)
+    assert snapped.tolist() == [rotation.coarse(int(each)) for each in packed]
+    np.testing.assert_array_equal(rotation.coarse_all(snapped), snapped)
+    for shift in (2, 12, 22):
+        fields = snapped >> shift & 1023
+        assert (fields & 1).all() and (fields <= rotation.COARSE_MAX).all()
+    turns = (rotation.unpack_rotation(each) for each in (packed, snapped))
+    dot = np.minimum(1.0, np.abs(np.multiply(*turns).sum(axis=1)))
+    assert np.degrees(2 * np.arccos(dot)).max() < 0.6
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=50, deadline=None)
+def test_fields_told_by_another_component_are_of_the_same_rotation(seed: int) -> None:
+    scratch = np.empty(3, np.int64)
+    for packed in rotation.pack_rotation(quaternions(seed))[:40].tolist():
+        turn = rotation.unpack_rotation(packed)
+        for largest in range(4):
+            rotation.expected_fields(packed, largest, scratch)
+            if abs(turn[largest]) < 0.5 or abs(turn[packed & 3]) > 0.705:
+                continue  # what is dropped is too small, or what is not does not fit a field
+            other = largest | int(scratch[0]) << 2 | int(scratch[1]) << 12 | int(scratch[2]) << 22
+            dot = abs(float(rotation.unpack_rotation(other) @ turn))
+            assert np.degrees(2 * np.arccos(min(1.0, dot))) < 0.6
+            slow = np.empty(3, np.int64)
+            rotation.expected_fields.py_func(packed, largest, slow)
+            assert slow.tolist() == scratch.tolist()

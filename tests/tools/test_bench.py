@@ -10,13 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from server.sim.snapshot import decode, view_of
+from server.sim.bits import words_for
+from server.sim.frame import read_frame
+from server.sim.snapshot import View, decode_body, delta_body, view_of
 from server.sim.state import new_things
+from tools import bench_coders, plain_codec, rans
 from tools.bench import SECTIONS, main, write_json
 from tools.bench_codec import a_scene, bytes_per_avatar, naive_bytes
 from tools.bench_fanout import ROOM, frames_of_a_room
 from tools.bench_motion import people, rules
 from tools.bench_timing import Row, Sample, cost_us, figure, sample_of, table
+from tools.moving import walkers
+from tools.train_codec import rows_of
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
@@ -33,10 +38,12 @@ def test_twice_the_work_costs_more():
 
 def test_the_fanout_sends_what_a_client_can_read():
     ours, naive = frames_of_a_room()
-    base = decode(ours[0], {})
-    assert len(base.rows) == ROOM
-    for tick, frame in enumerate(ours[1:], start=1):
-        assert decode(frame, {(0, 0): base}).tick == tick
+    known: dict[tuple[int, int, int], View] = {}
+    for tick, frame in enumerate(map(read_frame, ours)):
+        ((cell, body),) = frame.blocks
+        view = decode_body(body, frame.room, frame.tick, cell, known)
+        known.setdefault((0, 0, 0), view)
+        assert (view.tick, len(view.rows)) == (tick, ROOM)
     assert len(msgpack.unpackb(naive[0])) == ROOM
 
 
@@ -49,8 +56,30 @@ def test_naive_and_ours_hold_the_same_scene():
 
 
 def test_a_keyframe_is_dearer_than_a_delta():
-    key, delta, mean = bytes_per_avatar(20)
+    key, delta, mean = bytes_per_avatar(a_scene(20, 20), 20, 7)
     assert delta < mean < key < 40
+
+
+def test_the_plain_packer_and_the_range_coder_give_back_what_they_were_given():
+    rows = rows_of(walkers(30), 30, 12)
+    words, back = words_for(30 * plain_codec.RECORD_BITS_MAX), np.empty_like(rows[0])
+    end = plain_codec.put_records(rows[1], rows[9], words, 0)
+    assert plain_codec.get_records(rows[1], back, words, 0) == end
+    np.testing.assert_array_equal(back[:, 1:], rows[9][:, 1:])
+    coder = bench_coders.train_ranged([rows_of(walkers(30), 30, 40)])
+    contexts, symbols, _ = bench_coders.contexts_of(rows[1], rows[9], 8)
+    data, found = np.empty(len(contexts) + 2, np.int64), np.empty_like(symbols)
+    count = rans.encode(contexts, symbols, coder.table, coder.starts, data)
+    assert rans.decode(contexts, data, count, *coder, found) == 0
+    np.testing.assert_array_equal(found, symbols)
+
+
+def test_bytes_by_symbols_are_those_of_the_encoder():
+    rows = rows_of(walkers(40), 40, 20)
+    for age in (1, 9):
+        views = [View(0, tick, rows[tick], bench_coders.NO_THINGS) for tick in (5, 5 + age)]
+        bits = bench_coders.record_bits(rows[5], rows[5 + age], age)
+        assert len(delta_body(views[1], views[0])) == -(-(16 + bits) // 8)
 
 
 def test_people_of_the_motion_bench_are_spread_over_rooms_and_poses_are_everybodys():

@@ -1,16 +1,12 @@
 /** Snapshot frames to what is in view: keeps each block's newest rows and keyframes; never interprets what it reads. */
 
 import { decodeBlock, type BlockRows } from "./block";
-import { SnapshotError } from "./bits";
 import { FarTier } from "./far";
 import { FAR, HERO_CELL, readFrame, type Block } from "./frame";
 import { copyRow, makeFar, makeRows, type AvatarRows, type FarRows, type ThingRow } from "./rows";
 
 export { makeFar, makeRows, type AvatarRows, type FarRows, type ThingRow } from "./rows";
 
-export const KEYFRAME = 1;
-export const DELTA = 2;
-const HEADER_BYTES = 8;
 const BASELINES_MAX = 4; // of a block
 const SLOTS = 4096;
 
@@ -99,30 +95,5 @@ export class FrameDecoder {
     const avatars = makeRows(count);
     for (let slot = 0; avatars.count < count; slot++) if (from[slot] !== 0) copyRow(cells[from[slot]! - 1]!.rows.avatars, row[slot]!, avatars);
     return { avatars, things, held, far: this.far.empty ? makeFar(0) : this.far.beyond(avatars) };
-  }
-}
-
-/** Decodes whole-room frames of one session in order; a delta whose baseline is not here gives null. */
-export class SnapshotDecoder {
-  private room = -1;
-  private keyframes: BlockRows[] = [];
-
-  /** The view of a frame, or null for a delta without its baseline. Throws SnapshotError on anything malformed. */
-  decode(frame: Uint8Array): View | null {
-    if (frame.length < HEADER_BYTES) throw new SnapshotError(`a snapshot has at least ${HEADER_BYTES} bytes, got ${frame.length}`);
-    const [kind, room, age] = [frame[0]!, frame[1]!, frame[6]!];
-    if (kind !== (age === 0 ? KEYFRAME : DELTA)) throw new SnapshotError(`kind ${kind} is not a snapshot of age ${age}`);
-    const tick = new DataView(frame.buffer, frame.byteOffset).getUint32(2, true);
-    if (room !== this.room) this.reset();
-    this.room = room;
-    const rows = decodeBlock(frame.subarray(6), tick, this.keyframes);
-    if (rows === null) return null;
-    if (age === 0) this.keyframes = [rows, ...this.keyframes].slice(0, BASELINES_MAX);
-    return { room, tick, home: 0, avatars: rows.avatars, things: rows.things, held: new Set(), far: makeFar(0) };
-  }
-
-  /** Forgets everything, as after a room change or a reconnect. */
-  reset(): void {
-    this.keyframes = [];
   }
 }
