@@ -8,6 +8,7 @@ from collections import Counter
 
 import numpy as np
 
+from server.config import Limits
 from server.ledger.entry import EntryError, open_entry
 from server.ledger.writer import Writer
 from server.shard import Shard
@@ -147,3 +148,10 @@ def wires(lines: list[tuple[str, int]]) -> None:
     """The faulty wires hold what they may, and one message more."""
     for name, held in lines:
         need(held <= BUFFER_BYTES + 65_536, "bound", f"{name}'s wire holds {held} bytes, allowed are {BUFFER_BYTES}")
+
+
+def browsers(waiting: list[int], limits: Limits) -> None:
+    """What waits at an edge for one browser is within the bound of control frames, and one Close frame more."""
+    most = limits.outbound_bytes_max + 128
+    for held in waiting:
+        need(held <= most, "bound", f"{held} bytes wait for a browser, allowed are {most}")

@@ -1,4 +1,4 @@
-"""The people of the simulation: polite ones who live, lose their connection and come back, and rude ones who do not.
+"""The people of the simulation: they live, lose their connection, and come back.
 
 Owns what each of them does, drawn from a seed. They speak the real protocol through `tools.client`. Where they stand
 they look up in the world, because their minds are not what is tested; what they are shown is checked elsewhere.
@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from server.net.hello import make_hello
-from server.net.messages import Bye, Ping, encoder
+from server.edge.exchange import Question
+from server.net.messages import Ping
 from server.net.token import Claims
 from server.twin.orders import Order, to_fhir
 from server.world import commands, events
@@ -46,6 +46,14 @@ class Scene(Protocol):
         """What is wrong with somebody's next wire, and its seed."""
         ...
 
+    def saw(self, person: "Person") -> None:
+        """Somebody took in a frame."""
+        ...
+
+    def ask(self, kind: Question, body: bytes, answered: Callable[[int, bytes], None]) -> None:
+        """A question of a join page, if there is an edge."""
+        ...
+
     def note(self, text: str) -> None:
         """A line for the trace."""
         ...
@@ -57,6 +65,16 @@ class Spot(NamedTuple):
     room: int
     x: int
     z: int
+
+
+class Watcher(Client):
+    """A client whose every frame is looked at."""
+
+    saw: Callable[[], None]
+
+    def _saw(self, frame: bytes) -> None:
+        super()._saw(frame)
+        self.saw()
 
 
 class Person:
@@ -79,9 +97,11 @@ class Person:
         self.wish = (0, 0)
         self.invite = ""
 
-    def _fresh_client(self) -> Client:
+    def _fresh_client(self) -> Watcher:
         key = Ed25519PrivateKey.from_private_bytes(self.name.encode().ljust(32, b"."))
-        return Client(key, self.scene.house.clock, self.dice.randbytes)
+        client = Watcher(key, self.scene.house.clock, self.dice.randbytes)
+        client.saw = lambda: self.scene.saw(self)
+        return client
 
     # --- coming in and falling out ------------------------------------------------------------------------------------
 
@@ -160,9 +180,9 @@ class Person:
         """Take in what came. Raises what `Client.poll` raises."""
         if self.line is None:
             return []
-        before = self.client.view
+        before = self.client.seen.frame
         heard = self.client.poll()
-        if heard or self.client.view is not before:
+        if heard or self.client.seen.frame is not before:
             self.heard_s = self.scene.house.clock.monotonic_s()
         for message in heard:
             if isinstance(message, events.RoomEntered):
@@ -313,69 +333,3 @@ WEIGHTS: dict[str, float] = {
     "door": 10, "wander": 6, "take": 9, "order": 14, "moderate": 1, "lock": 0.7, "admit": 2, "leave": 1, "invite": 1,
     "say": 4, "release": 3, "offer": 5, "sit": 2, "stand": 3, "acknowledge": 2, "ping": 1,
 }  # fmt: skip
-
-
-class Rude:
-    """Somebody who breaks the protocol in every way there is, on connections of their own."""
-
-    def __init__(self, scene: Scene, number: int, seed: int) -> None:
-        self.scene, self.number = scene, number
-        self.dice = Random(f"{seed}/rude-{number}")
-        self.key = Ed25519PrivateKey.from_private_bytes(f"rude-{number}".encode().ljust(32, b"."))
-        self.end: End | None = None
-        self.seq = 0
-
-    def turn(self) -> None:
-        """One rudeness in some ticks."""
-        dice = self.dice
-        if self.end is None or not self.end.open:
-            self.end = self.scene.connect(dice.choice(("native", "edge"))) if dice.random() < 0.1 else None
-            return
-        if dice.random() < 0.3:
-            dice.choice(RUDENESS)(self)
-
-    def send(self, frame: bytes) -> None:
-        """One frame, if there is a connection."""
-        if self.end is not None:
-            self.end.send(frame)
-
-    def hello(self) -> None:
-        """A hello that is right: what follows it is not."""
-        house = self.scene.house
-        claims = Claims(self.dice.choice(("lobby", "hall")), "student", f"rude-{self.number}")
-        self.send(encoder.encode(make_hello(self.key, token=house.tokens.mint_join(claims, house.clock.now_s))))
-
-    def garbage(self) -> None:
-        """Bytes."""
-        self.send(self.dice.randbytes(self.dice.choice((1, 7, 39, 200, 2000))))
-
-    def out_of_place(self) -> None:
-        """A right message at a wrong time."""
-        self.seq += self.dice.randrange(-1, 3)
-        said = (commands.Say(max(0, self.seq), "ha"), Bye("left"), commands.Grab(max(0, self.seq), 1 << 12, 0))
-        self.send(encoder.encode(self.dice.choice(said)))
-
-    def bad_hello(self) -> None:
-        """A hello with a secret that is none."""
-        self.send(encoder.encode(make_hello(self.key, resume=self.dice.randbytes(32))))
-
-    def flood(self) -> None:
-        """Far more than anybody may say."""
-        for _ in range(self.dice.choice((20, 100, 400))):
-            self.seq += 1
-            self.send(encoder.encode(Ping(self.seq, 1)))
-
-    def pose(self) -> None:
-        """A pose with a value that cannot be."""
-        self.seq += 1
-        self.send(bytes([0x10]) + self.seq.to_bytes(4, "little") + self.dice.randbytes(34))
-
-    def vanish(self) -> None:
-        """Gone without a word."""
-        if self.end is not None:
-            self.end.close()
-
-
-RUDENESS: tuple[Callable[[Rude], None], ...] = (
-    Rude.hello, Rude.hello, Rude.garbage, Rude.out_of_place, Rude.bad_hello, Rude.flood, Rude.pose, Rude.vanish,
-)  # fmt: skip

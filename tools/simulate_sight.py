@@ -1,55 +1,25 @@
-"""What people in the simulation are told and shown, against what they may know and what there is to be seen.
+"""What people in the simulation are told, against what they may know.
 
-Owns the truth of the last ticks and the checks against it. Reads everything, changes nothing.
+Owns the notes of who was where, and of what was posted to whom. What they are shown is checked against
+`tools.simulate_truth`. Reads everything, changes nothing.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from server.ledger.writer import Writer
 from server.net.messages import Several, server_decoder
 from server.net.session import FIRST_MESSAGE_BYTE
 from server.net.wire import Peer
-from server.sim.grid import HERO_CELL
-from server.sim.snapshot import View, view_of
 from server.world import events
 from server.world.policy import may, may_admit
 from server.world.world import World
-from tools.client import Client
 from tools.simulate_checks import entry_at, need
+from tools.simulate_truth import Truth
 from tools.waves import WAVE_KIND as WAVE
 from tools.waves import read_wave
-
-TRUTH_TICKS = 600  # a wire delays nothing for longer
-DUE_MAX = 20_000  # frames that were posted to one connection and have not come out; its queue is bounded in bytes
-
-
-class Truth(NamedTuple):
-    """All there is in a room in a tick, and the block of each row."""
-
-    whole: View
-    cells: npt.NDArray[np.int64]  # of the avatars
-    thing_cells: npt.NDArray[np.int64]
-
-    def block(self, cell: int) -> View:
-        """What is in one block."""
-        rows, things = self.whole.rows[self.cells == cell], self.whole.things[self.thing_cells == cell]
-        return self.whole._replace(rows=rows, things=things)
-
-
-def truth_of(world: World, room: int) -> Truth:
-    """A room as the world has it now."""
-    slots, things = world.members(room), world.things_in(room)
-    cells = np.array(world.avatars.cell, np.int64)
-    cells[world.heroes(room)] = HERO_CELL
-    owner = world.things.owner[things]
-    thing_cells = np.where(owner >= 0, cells[owner], world.things.cell[things])
-    whole = view_of(world.avatars, world.things, room, slots, things, world.tick & 0xFFFFFFFF)
-    return Truth(whole, cells[slots], thing_cells)
 
 
 class Told:
@@ -78,10 +48,10 @@ class Told:
 class Sight:
     """The checks of one simulation. Call `before` and `after` around every tick of the shard."""
 
-    def __init__(self) -> None:
+    def __init__(self, far_parts: int) -> None:
         self.told: dict[Peer, Told] = {}
         self.client_of: dict[Peer, int] = {}
-        self._truth: OrderedDict[int, dict[int, Truth]] = OrderedDict()
+        self.truth = Truth(far_parts)
         self._rooms_before: dict[int, int] = {}
         self._rooms: dict[int, int] = {}
         self._at_before: dict[int, int] = {}
@@ -98,15 +68,11 @@ class Sight:
         self._things_before = world.things.room.copy()
 
     def after(self, world: World, connected: dict[Peer, int]) -> None:
-        """Note who is where after a tick, on which connection, and what is to be seen in every room."""
+        """Note who is where after a tick, on which connection, and what there is to be seen."""
         self._rooms = {client: world.room_of(client) for client in world.clients()}
         self._at = {world.handle(world.slot_of(client)): room for client, room in self._rooms.items()}
         self.client_of.update(connected)
-        tick = world.tick & 0xFFFFFFFF
-        self._truth[tick] = {room: truth_of(world, room) for room in sorted(set(self._rooms.values()))}
-        self._truth.move_to_end(tick)
-        while len(self._truth) > TRUTH_TICKS:
-            self._truth.popitem(last=False)
+        self.truth.note(world)
 
     def start_anew(self) -> None:
         """The shard is another one: no connection of before lives on."""
@@ -229,27 +195,3 @@ class Sight:
             f"client {client} is shown room {room}, is in {self._rooms.get(client)}",
         )
         need(tick == world.tick & 0xFFFFFFFF, "view", f"a snapshot of tick {tick} goes out in tick {world.tick}")
-
-    def seen(self, name: str, client: Client) -> None:
-        """Every block a client decoded is all there was to be seen of that cell in that tick, and nothing else."""
-        room = client.seen.frame.room
-        for cell, view in client.seen.blocks.items():
-            truth = self._truth.get(view.tick, {}).get(room)
-            need(truth is not None, "view", f"{name} sees room {room} in tick {view.tick}, when nobody was there")
-            assert truth is not None
-            there = truth.block(cell)
-            need(
-                np.array_equal(view.slots, there.slots),
-                "view",
-                f"{name} sees {view.slots.tolist()} in cell {cell}, there are {there.slots.tolist()}",
-            )
-            need(
-                np.array_equal(view.rows, there.rows),
-                "view",
-                f"{name} sees somebody otherwise than they are in tick {view.tick}",
-            )
-            need(
-                np.array_equal(view.things, there.things),
-                "view",
-                f"{name} sees things otherwise than they are in tick {view.tick}",
-            )

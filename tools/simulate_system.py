@@ -7,32 +7,32 @@ are in `tools.simulate_checks` and `tools.simulate_sight`. The same seed is the 
 import errno
 import hashlib
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from server.config import Config, Limits
-from server.journal import Header, Journal, read_checkpoint, read_segment, segments
+from server.edge.exchange import Question
+from server.journal import read_checkpoint, read_segment, segments
 from server.ledger import verify
 from server.net.wire import Peer
 from server.replay import load, proof_like
-from server.shard import Shard
-from server.world.events import Care, Event, Refused
+from server.world.events import Care, Refused
 from server.world.plan import plans_of
 from tools.client import ClientError
 from tools.faulty_disk import Crash, Faulty
 from tools.link import Faults
 from tools.link_memory import End
-from tools.memory_house import Here, House
-from tools.simulate_checks import Broken, Record, bounds, need, places, things, wires
+from tools.memory_house import Here
+from tools.simulate_checks import Broken, Record, bounds, browsers, need, places, things, wires
+from tools.simulate_edge import Edge
 from tools.simulate_faults import WIRES, DyingJournal, Planned, plan
 from tools.simulate_house import rooms
-from tools.simulate_people import Person, Rude
+from tools.simulate_people import Person
+from tools.simulate_rude import Rude
+from tools.simulate_shard import SimulatedHouse, make_log_key
 from tools.simulate_sight import Sight, Told
-from tools.simulate_wire import TappedWire
 
 HEAL_TICKS_MAX = 900  # after the last fault: everybody is back within these
 SERIOUS = (
@@ -63,43 +63,11 @@ class Result(NamedTuple):
     trace: list[str]
 
 
-class WatchedShard(Shard):
-    """The shard, keeping the events of its last tick."""
-
-    happened: list[Event]
-
-    def _commit(self, events: list[Event], unix_s: float) -> None:
-        self.happened = events
-        super()._commit(events, unix_s)
-
-
-class SimulatedHouse(House):
-    """A house whose wire is tapped and whose machines die when told to."""
-
-    shard: WatchedShard
-    wire: TappedWire
-    shard_class: type[WatchedShard] = WatchedShard
-
-    def new_wire(self) -> TappedWire:
-        """See House."""
-        wire = TappedWire(self.config.limits, self.config.tick_hz)
-        wire.begin_tick()
-        return wire
-
-    def new_journal(self, header: Header) -> Journal:
-        """See House."""
-        return DyingJournal(self.folder, header)
-
-    def new_shard(self, *parts: object) -> Shard:
-        """See House."""
-        world, *others = parts
-        return self.shard_class(self.config, world, self.wire, *others)  # type: ignore[arg-type]
-
-
 class Simulation:
     """One run. `step` is one tick with all its checks; `run` is all of it."""
 
     house_class: type[SimulatedHouse] = SimulatedHouse
+    heal_ticks_max = HEAL_TICKS_MAX
 
     def __init__(self, seed: int, data: Path, ticks: int = 600, people: int = 12) -> None:
         self.seed, self.ticks, self.tick = seed, ticks, 0
@@ -109,25 +77,47 @@ class Simulation:
         self._dice = Random(f"{seed}/system")
         self._wires = Random(f"{seed}/wires")
         self.disk = Faulty()
-        _make_log_key(data / "ledger", seed)
+        make_log_key(data / "ledger", seed)
         config = Config(data=str(data), limits=LIMITS, seed=1 + seed % 1000)
         self.house = self.house_class(data, config, Here(), rooms(), Random(f"{seed}/secrets").randbytes, self.disk)
         self.people = [Person(self, number, seed) for number in range(people)]
         self.rude: list[Rude] = []
         self.plan = deque(plan(seed, ticks))
-        self.sight, self.record = Sight(), Record()
+        self.sight, self.record = Sight(int(config.limits.far_parts)), Record()
+        self.edge: Edge | None = self._new_edge()
         self.digests: dict[int, bytes] = {}
         self._later: list[tuple[int, str, int]] = []
-        self._ends: dict[Peer, End] = {}
+        self._ends: dict[Peer, End] = {}  # that are open
+        self._numbers: dict[End, int] = {}  # of the clients on all connections there ever were
         self._total = hashlib.blake2b(digest_size=16)
 
     # --- what people need ---------------------------------------------------------------------------------------------
 
     def connect(self, via: str) -> End | None:
         """See `simulate_people.Scene`."""
+        if via == "edge":
+            return None if self.edge is None else self.edge.connect()
         end = self.house.wire.client()
         self._ends[Peer("native", end.route)] = end
         return end
+
+    def saw(self, person: Person) -> None:
+        """See `simulate_people.Scene`. Whose frame it is, the shard says: a snapshot comes before its welcome."""
+        assert person.line is not None, "who takes in a frame has a line"
+        number = self._numbers.get(person.line.end)
+        need(number is not None, "right", f"{person.name} was shown something and is no guest")
+        assert number is not None
+        self.sight.truth.saw(person.name, person.client, number)
+        self.counts["views"] += 1
+        self.counts["blocks held back"] += sum(not body for _, body in person.client.seen.frame.blocks)
+
+    def ask(self, kind: Question, body: bytes, answered: Callable[[int, bytes], None]) -> None:
+        """See `simulate_people.Scene`."""
+        if self.edge is not None:
+            self.edge.ask(kind, body, answered)
+
+    def _new_edge(self) -> Edge:
+        return Edge(self.house.wire, self.house.config.limits, self.house.clock)
 
     def faults(self, who: str) -> tuple[Faults, int]:
         """See `simulate_people.Scene`."""
@@ -151,8 +141,14 @@ class Simulation:
             failure = Failure(self.tick, f"{type(error).__name__}: {error}")
             self.note(failure.what)
         finally:
-            self.house.close()
+            self.close()
         return Result(self.seed, self.tick, self._total.hexdigest(), dict(self.counts), failure, list(self.trace))
+
+    def close(self) -> None:
+        """End everything."""
+        if self.edge is not None:
+            self.edge.die()
+        self.house.close()
 
     def step(self) -> None:
         """One tick of everything, and every check."""
@@ -174,7 +170,9 @@ class Simulation:
     def _turn_house(self) -> bool:
         """The house's tick and what is said and shown in it; False if the shard died in it."""
         house = self.house
+        self._ends = {peer: end for peer, end in self._ends.items() if end.open}
         self.sight.before(house.world)
+        self._turn_edge()
         house.wire.begin_tick()
         before = {peer: len(end.received) for peer, end in self._ends.items()}
         try:
@@ -182,15 +180,20 @@ class Simulation:
         except Crash:
             self._shard_died()
             return False
+        self._turn_edge()
         guests = {guest.peer: guest.client for guest in house.shard.guests}
         self.sight.after(house.world, guests)
         self.sight.said(house.wire.said, house.world, house.ledger.writer)
         self.record.effects(house.shard.happened, house.world, house.ledger.writer)
-        for peer, held in before.items():
-            self._came_out(peer, held)
-        for peer in [peer for peer, end in self._ends.items() if not end.open]:
-            del self._ends[peer]
+        self._numbers.update({self._ends[peer]: client for peer, client in guests.items() if peer in self._ends})
+        for peer in self._ends:
+            self._came_out(peer, before.get(peer, 0))
         return True
+
+    def _turn_edge(self) -> None:
+        if self.edge is not None:
+            self.edge.turn()
+            self._ends.update(self.edge.peers())
 
     def _came_out(self, peer: Peer, held: int) -> None:
         end = self._ends[peer]
@@ -202,16 +205,11 @@ class Simulation:
                 self.sight.shown(peer, snapshot, self.house.world)
 
     def _listen(self, person: Person) -> None:
-        before = person.client.view
-        heard = person.listen()
-        for message in heard:
+        for message in person.listen():
             self._total.update(repr(message).encode())
             self.counts[type(message).__name__] += 1
             if isinstance(message, Refused):
                 self.counts[f"refused {message.code}"] += 1
-        if person.client.view is not None and person.client.view is not before:
-            self.sight.seen(person.name, person.client)
-            self.counts["views"] += 1
 
     def _check(self) -> None:
         house = self.house
@@ -219,6 +217,7 @@ class Simulation:
         places(world, house.shard)
         things(world)
         bounds(house.shard, house.wire, house.wire.pipes())
+        browsers([] if self.edge is None else [end.waiting for end in self.edge.ends], house.shard.limits)
         wires([(p.name, line.down.bytes) for p in self.people if (line := p.line) is not None])
         self.digests[world.tick] = world.digest()
         self._total.update(self.digests[world.tick])
@@ -249,6 +248,10 @@ class Simulation:
             case "shard-dies":
                 assert isinstance(self.house.shard.journal, DyingJournal), "the house was told to use these"
                 self.house.shard.journal.dies = dice.choice(("before", "torn", "after"))
+            case "edge-dies" if self.edge is not None:
+                self.edge.die()
+                self.edge = None
+                self._later.append((self.tick + for_ticks, "edge-starts", 0))
             case "rude" if len(self.rude) < 3:
                 self.rude.append(Rude(self, len(self.rude), self.seed))
             case "burst":
@@ -266,6 +269,8 @@ class Simulation:
                     line.reading = True
             case "ledger-reachable":
                 self.house.ledger.reachable = True
+            case "edge-starts":
+                self.edge = self._new_edge()
             case _:
                 self._restart_ledger()
 
@@ -294,6 +299,8 @@ class Simulation:
         need(tick >= old.world.tick, "replay", f"the shard was at tick {old.world.tick} and came back at {tick}")
         self.record.lost_after(tick + 1)
         self._ends.clear()
+        if self.edge is not None:
+            self.edge.link.connect(house.wire)
         self.sight.start_anew()
         self.rude.clear()
 
@@ -307,14 +314,17 @@ class Simulation:
         self.house.ledger.reachable = True
         self._restart_ledger()
         self.disk.arm(-1)
+        self.edge = self.edge or self._new_edge()
         for person in self.people:
             person.calm_down()
-        for _ in range(HEAL_TICKS_MAX):
+        for _ in range(self.heal_ticks_max):
             self.step()
             if all(self._is_back(person) for person in self.people):
                 return
         missing = [p.name for p in self.people if not self._is_back(p)]
-        raise Broken("back", f"{', '.join(missing)}: not back and in sync {HEAL_TICKS_MAX} ticks after the last fault")
+        raise Broken(
+            "back", f"{', '.join(missing)}: not back and in sync {self.heal_ticks_max} ticks after the last fault"
+        )
 
     def _is_back(self, person: Person) -> bool:
         """Inside, shown the newest tick, and of one mind with the world about who is in the room."""
@@ -327,7 +337,7 @@ class Simulation:
         if number not in world.attached() or client.view.tick < world.tick - 1:
             return False
         here = {one.avatar for one in world.people_in(world.room_of(number))}
-        return set(client.people) == here
+        return set(client.people) == here and self.sight.truth.whole(client, number)
 
     def finish(self) -> None:
         """The journal makes the same world tick by tick, and the log verifies offline."""
@@ -365,14 +375,3 @@ class Simulation:
         need(not twice, "record", f"orders {twice} take effect more than once in the journal")
         need(set(effects) == set(self.record.applied), "record", "the journal holds other effects than were seen")
         self.counts["orders in effect"] = len(effects)
-
-
-def _make_log_key(folder: Path, seed: int) -> None:
-    """The log's key comes from the seed too, so that receipts are the same in every run."""
-    folder.mkdir(parents=True, mode=0o700)
-    key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"log %d" % seed).digest())
-    path = folder / "log.key"
-    path.touch(mode=0o600)
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )

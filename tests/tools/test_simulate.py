@@ -3,26 +3,31 @@
 import pytest
 
 from server.ledger import verify
+from server.looks import Looks
 from server.net.messages import encoder
-from server.net.natives import Natives
+from server.sim.faults import SnapshotError
+from server.sim.grid import HERO_CELL
+from server.views import Views
 from server.world.commands import Command, Recorded
 from server.world.events import BedVitals, Said, WaveFrame
 from tools.simulate import command_of, main, seeds_of, simulate
 from tools.simulate_checks import Broken
 from tools.simulate_faults import plan
-from tools.simulate_system import SimulatedHouse, Simulation, WatchedShard
+from tools.simulate_shard import SimulatedHouse, WatchedShard
+from tools.simulate_system import Simulation
+from tools.simulate_wire import TappedWire
 
-TICKS = 110
+TICKS, PEOPLE = 75, 9
 
 
 @pytest.mark.parametrize("seed", range(1, 51))
 def test_whatever_goes_wrong_every_invariant_holds(seed):
-    result = simulate(seed, TICKS)
-    assert result.failure is None, f"{result.failure}; again: {command_of(seed, TICKS, 12)}"
+    result = simulate(seed, TICKS, PEOPLE)
+    assert result.failure is None, f"{result.failure}; again: {command_of(seed, TICKS, PEOPLE)}"
 
 
 def test_the_same_seed_is_the_same_run_and_another_is_another():
-    first, again, other = simulate(7, 120), simulate(7, 120), simulate(8, 120)
+    first, again, other = (simulate(seed, TICKS, PEOPLE) for seed in (7, 7, 8))
     assert (first.digest, first.counts, first.trace) == (again.digest, again.counts, again.trace)
     assert other.digest != first.digest
 
@@ -45,7 +50,7 @@ def spoilt(tmp_path):
         if before_checks:
             check, simulation._check = simulation._check, lambda: (simulation.tick > 60 and spoil(simulation), check())
         try:
-            with pytest.raises((Broken, verify.Bad)) as caught:
+            with pytest.raises((Broken, verify.Bad, SnapshotError)) as caught:
                 for tick in range(90):
                     if tick == 60 and not before_checks:
                         spoil(simulation)
@@ -53,8 +58,8 @@ def spoilt(tmp_path):
                 simulation.heal()
                 simulation.finish()
         finally:
-            simulation.house.close()
-        return getattr(caught.value, "name", "ledger")
+            simulation.close()
+        return getattr(caught.value, "name", type(caught.value).__name__)
 
     return run
 
@@ -174,15 +179,95 @@ def test_words_and_waves_to_those_who_may_not_know_them_are_noticed(spoilt, shar
     assert spoilt(spoil, Leaky) == "right"
 
 
+class Forgetful(Looks):
+    """Leaves a cell out of everybody's view in a hall."""
+
+    def _look(self, world, client):
+        look = super()._look(world, client)
+        return look._replace(cells=tuple(cell for cell in look.cells if cell != look.home or len(look.cells) == 1))
+
+
+class Greedy(Looks):
+    """Shows everybody in a hall all of it."""
+
+    def _look(self, world, client):
+        look = super()._look(world, client)
+        every = (*range(world.cells(look.room).cells), *look.cells[-2:])
+        return look if len(look.cells) == 1 else look._replace(cells=every)
+
+
+class Late(Looks):
+    """Never notices that somebody walks into another cell."""
+
+    def changed(self, world):
+        return []
+
+
+@pytest.mark.parametrize(("looks", "name"), [(Forgetful, "view"), (Greedy, "right"), (Late, "view")])
+def test_a_view_that_is_not_what_one_is_to_see_is_noticed(spoilt, looks, name):
+    class House(SimulatedHouse):
+        def new_shard(self, *parts):
+            shard = super().new_shard(*parts)
+            shard.publisher._looks = looks()
+            return shard
+
+    class Wrong(Simulation):
+        house_class = House
+
+    assert spoilt(lambda simulation: None, Wrong) == name
+
+
+class Lossy(Views):
+    """Leaves out a block now and then."""
+
+    def encode(self, world, rooms):
+        sheets = super().encode(world, rooms)
+        for sheet in sheets:
+            if world.tick % 7 == 0 and sheet.chunks:
+                del sheet.chunks[min(sheet.chunks)]
+        return sheets
+
+
+class Blurred(Views):
+    """Shows blocks of a tick under the number of the next cell."""
+
+    def encode(self, world, rooms):
+        sheets = super().encode(world, rooms)
+        for sheet in sheets:
+            cells = [cell for cell in sheet.chunks if cell < HERO_CELL]
+            if len(cells) > 1:
+                first, second = (sheet.chunks[cell].data for cell in cells[:2])
+                swapped = first[:4], second[:4]
+                sheet.chunks[cells[0]] = sheet.chunks[cells[0]]._replace(data=swapped[0][:2] + second[2:])
+                sheet.chunks[cells[1]] = sheet.chunks[cells[1]]._replace(data=swapped[1][:2] + first[2:])
+        return sheets
+
+
+@pytest.mark.parametrize("views", [Lossy, Blurred])
+def test_a_block_that_is_missing_or_of_another_place_is_noticed(spoilt, views):
+    class House(SimulatedHouse):
+        def new_shard(self, *parts):
+            shard = super().new_shard(*parts)
+            shard.publisher._views = views(self.config.keyframe_every, self.config.limits.far_parts)
+            return shard
+
+    class Wrong(Simulation):
+        house_class = House
+
+    assert spoilt(lambda simulation: None, Wrong) in ("view", "SnapshotError")
+
+
+class Misrouted(TappedWire):
+    """Sends to everybody what was said to nobody."""
+
+    def send_native(self, route, snapshot, frames):
+        other = encoder.encode(Said(1, "somebody", "else's"))
+        return super().send_native(route, snapshot, [other if frame[0] >= 0x80 else frame for frame in frames])
+
+
 def test_a_frame_that_was_never_posted_to_a_connection_is_noticed(spoilt):
     def spoil(simulation):
-        other = encoder.encode(Said(1, "somebody", "else's"))
-
-        class Misrouted(Natives):
-            def queue(self, peer, frame):
-                super().queue(peer, other if frame[0] >= 0x80 else frame)
-
-        simulation.house.wire._natives.__class__ = Misrouted
+        simulation.house.wire.__class__ = Misrouted
 
     assert spoilt(spoil) == "delivery"
 
@@ -210,13 +295,14 @@ def test_a_log_that_was_changed_is_noticed(spoilt):
         changed[40] ^= 1
         tile.write_bytes(changed)
 
-    assert spoilt(spoil) == "ledger"
+    assert spoilt(spoil) == "Bad"
 
 
 def test_somebody_who_does_not_come_back_is_noticed(spoilt):
     def spoil(simulation):
         simulation.people[0].out(simulation.house.clock.monotonic_s(), "for ever")
         simulation.people[0].again_s = float("inf")
+        simulation.heal_ticks_max = 120
 
     assert spoilt(spoil) == "back"
 
