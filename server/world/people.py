@@ -80,7 +80,7 @@ def _need_welcome(t: Tables, client: int, asked: Join) -> None:
 
 
 def _take_slot(t: Tables) -> int:
-    slot = next(slot for slot in range(len(t.avatars.alive)) if not t.avatars.alive[slot])
+    slot = int(np.argmin(t.avatars.alive))  # the first that is free: who came here has checked that there is one
     t.generation[slot] = t.generation[slot] % GENERATION_MAX + 1
     t.slots_used = max(t.slots_used, slot + 1)
     return slot
