@@ -31,7 +31,7 @@ app.command(ledger_app)
 
 ConfigFile = Annotated[Path | None, Parameter(help="TOML file with settings", env_var="ASCLEPION_CONFIG")]
 Supervised = Annotated[bool, Parameter(show=False, negative=())]
-Number = Annotated[int, Parameter(show=False)]  # which of the edges that share a port
+Number = Annotated[int, Parameter(help="which of several edges of one data directory this is, from 1")]
 
 
 def _flag(one: settings.Setting) -> inspect.Parameter:

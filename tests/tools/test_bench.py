@@ -1,7 +1,9 @@
 """The benches measure what they say: material that decodes, medians with ranges, and errors in one line."""
 
 import json
+import os
 import statistics
+import time
 
 import msgpack
 import numpy as np
@@ -14,7 +16,7 @@ from server.sim.bits import words_for
 from server.sim.frame import read_frame
 from server.sim.snapshot import View, decode_body, delta_body, view_of
 from server.sim.state import new_things
-from tools import bench_coders, plain_codec, rans
+from tools import bench_coders, bench_edge, plain_codec, rans
 from tools.bench import SECTIONS, main, write_json
 from tools.bench_codec import a_scene, bytes_per_avatar, naive_bytes
 from tools.bench_fanout import ROOM, frames_of_a_room
@@ -109,3 +111,15 @@ def test_what_cannot_be_meant_is_one_line_and_status_2(words, capsys):
 
 def test_every_part_that_was_asked_for_has_a_section():
     assert {"tick", "codec", "fanout", "native", "memory", "motion", "twins", "ledger"} <= set(SECTIONS)
+
+
+def test_the_edge_bench_measures_an_edge_among_browsers(monkeypatch):
+    for name, value in (("SETTLE_TICKS", 1), ("REPEAT_TICKS", 2), ("REPEATS", 2)):
+        monkeypatch.setattr(bench_edge, name, value)
+    sample = bench_edge.our_edge(3, 100)
+    assert 0 < sample.low <= sample.median <= sample.high
+
+
+def test_the_clock_of_another_process_is_its_processor_time():
+    before = time.process_time()
+    assert before <= bench_edge.process_s(os.getpid()) <= time.process_time()
