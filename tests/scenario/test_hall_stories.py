@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from server.config import Config
+from server.config import Config, Limits
 from server.net import link
 from server.net.edgewire import Seen
 from server.net.hello import make_hello
@@ -258,3 +258,54 @@ def test_a_revoked_browser_reads_nothing_from_the_next_tick_on(hall):
     shown = {conn: {one.tick for one in told if isinstance(one, Seen) and conn in one.conns} for conn in (1, 2)}
     assert shown[1] == set() and shown[2] == set(range(left + 1, left + 11))
     assert edge.views.audience.look_of(1) is None
+
+
+# --- when not everything fits -----------------------------------------------------------------------------------------
+
+
+def test_in_a_throng_on_a_thin_line_what_one_sees_is_true_and_ones_own_cell_never_stands_still(tmp_path, raise_stage):
+    rooms, count = tmp_path / "rooms", 40
+    rooms.mkdir()
+    (rooms / "hall.toml").write_text(HALL + spawn(-2.0, 0.0) + spawn(2.0, 1.0))
+    limits = Limits(view_bytes_per_s=6000)
+    stage = raise_stage(tmp_path / "data", Config(data=str(tmp_path / "data"), limits=limits), rooms)
+    names = [f"bot-{number}" for number in range(count)]
+    clients = [stage.connect(name, "student", "hall", ticks=0) for name in names]
+    stage.until(lambda: all(client.room is not None for client in clients))
+    stage.tick(15)
+    taken, seen_at = 0, dict.fromkeys(names, stage.world.tick)
+    for tick in range(90):
+        for number, client in enumerate(clients):
+            if (tick + number) % 6 == 0:
+                client.send_pose(yaw=(37 * tick + number) % 1024, hands_mm=((-200, -500, -tick), (200, -500, -tick)))
+        stage.tick()
+        world, members = stage.world, stage.world.members(0)
+        truth = view_of(world.avatars, world.things, 0, members, world.things_in(0), world.tick)
+        cells = world.avatars.cell[members]
+        for name, client in zip(names, clients, strict=True):
+            home = world.cell_of(client.welcome.client)
+            for cell, view in client.seen.blocks.items():
+                if view.tick == world.tick:
+                    np.testing.assert_array_equal(view.rows, truth.rows[cells == cell])
+            if home in client.seen.blocks and client.seen.blocks[home].tick == world.tick:
+                seen_at[name] = world.tick
+            assert world.tick - seen_at[name] <= stage.config.keyframe_every + 1
+            taken += client.seen.skipped
+    figures = stage.shard.figures()
+    assert figures["held_back_view_bytes_total"] > 0
+    assert figures["view_bytes_total"] < count * limits.view_bytes_per_s * 2 * (110 / 30)
+    stage.close()
+
+
+def test_a_reader_who_stops_misses_blocks_and_is_in_sync_again_soon_after(hall):
+    one, _ = come(hall, "left", "too")
+    hall.tick(12)
+    end = one._line.end
+    end.capacity, kept = 0, end.capacity
+    hall.tick(25)
+    skipped = hall.shard.figures()["held_back_pipe_full_total"]
+    assert skipped >= 2 * 25
+    end.capacity = kept
+    hall.tick(hall.config.keyframe_every + 1)
+    assert one.tick == hall.world.tick and near(one) == {slot(one)}
+    assert hall.shard.figures()["held_back_pipe_full_total"] == skipped
