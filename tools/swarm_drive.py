@@ -63,6 +63,10 @@ class Progress(NamedTuple):
     age_ms: tuple[float, float] = (0.0, 0.0)  # after the first bot, of the newest tick
     bytes_per_bot_s: float = 0.0
     counters: tuple[tuple[str, int], ...] = ()
+    got: int = 0  # snapshots since the level began, and how many were due, and their bytes
+    due: int = 0
+    bytes: int = 0
+    fresh_ms: tuple[float, ...] = ()  # input to seen of poses seen since it was said the last time
 
 
 class DriveError(RuntimeError):
@@ -168,10 +172,12 @@ class Drive:
             return Progress(phase, number, share, fleet.inside)
         due = max(1, watch.newest - watch.first + 1)
         got = np.minimum(1.0, watch.now_got[: fleet.allowed] / due)
-        rate = (watch.bytes_total - self._since_bytes) / max(1e-3, now_s - self._since_s) / fleet.allowed
+        size = watch.bytes_total - self._since_bytes
+        rate = size / max(1e-3, now_s - self._since_s) / fleet.allowed
         return Progress(phase, number, share, fleet.inside, (float(got.min()), float(np.median(got))),
                         _two(watch.lags_ms(60)), _two(watch.spread_ms()), rate,
-                        tuple(fleet.tally().items()))  # fmt: skip
+                        tuple(fleet.tally().items()), int(watch.now_got[: fleet.allowed].sum()), due * fleet.allowed,
+                        size, tuple(watch.fresh_ms().tolist()))  # fmt: skip
 
     def close(self) -> None:
         """Leave politely and close everything."""

@@ -22,9 +22,10 @@ h1 {{ font-size: 1.5rem; margin-bottom: .3rem }} h2 {{ font-size: 1.05rem; margi
 p.note {{ margin: 0; color: #5a6875; font-size: .9rem }}
 code {{ font: 13px/1.5 ui-monospace, monospace; background: #f1f4f7; padding: .1rem .35rem; border-radius: .2rem }}
 table {{ border-collapse: collapse; margin: .5rem 0 }} td, th {{ padding: .2rem .9rem .2rem 0; text-align: left }}
-td.n, th.n {{ text-align: right; font-variant-numeric: tabular-nums }} td {{ overflow-wrap: anywhere }}
+td.n, th.n {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }}
 th {{ font-weight: 600; border-bottom: 1px solid #ccd3da }}
-.plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(30rem, 1fr)); gap: 0 2rem }}
+.plots {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2rem }}
+@media (max-width: 60rem) {{ .plots {{ grid-template-columns: minmax(0, 1fr) }} }}
 .plots section {{ min-width: 0 }}
 .columns {{ columns: 2 24rem; column-gap: 3rem }} .columns section {{ break-inside: avoid }}
 .verdict {{ padding: .6rem .9rem; border-radius: .4rem; background: {colour} }}
@@ -223,8 +224,7 @@ def _tables(outcome: Outcome) -> str:
     """All figures, in columns as wide as the page allows."""
     s = outcome.summary
     level = outcome.last_held or outcome.levels[-1]
-    flat = [(k, v if isinstance(v, int | float) else str(v)) for k, v in s.items()
-            if isinstance(v, int | float | str) and k != "command"]  # fmt: skip
+    flat = [(k, _plain(v)) for k, v in s.items() if isinstance(v, int | float | str) and k != "command"]
     server = [(k, round(v, 3)) for k, v in sorted(level.stats.items())]
     blocks = (
         (f"The run, at {level.bots} bots", table(("figure", "value"), flat)),
@@ -237,6 +237,13 @@ def _tables(outcome: Outcome) -> str:
     named = "".join(f"<p>{escape(text)}</p>" for text in outcome.verdict.named)
     columns = "".join(f"<section><h2>{escape(title)}</h2>{html}</section>" for title, html in blocks)
     return f'{named}<div class="columns">{columns}</div>'
+
+
+def _plain(value: object) -> object:
+    """A number as it is, anything else in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, int | float) else str(value)
 
 
 def verdict_of(outcome: Outcome) -> str:

@@ -18,6 +18,7 @@ Longs = npt.NDArray[np.int64]
 FIRST_CAPACITY = 1024
 SETTLING_TICKS = 10  # after coming into a room
 FOLLOWED_TICKS = 2  # an ack's first sight is known if the avatar was seen so few ticks before
+FRESH_MAX = 1000
 SEEN_MAX = 30_000  # frames kept for the comparison by one process
 
 
@@ -97,6 +98,7 @@ class Watch:
         self.useless = 0  # deltas whose keyframe did not come: as good as lost
         self._since = np.full(count, -1, np.int64)  # before this tick a bot was elsewhere, and has no keyframes of
         self._measured = count
+        self._told = 0
         self._spiked, self._spike_ns = np.zeros(0, np.int64), 0
         self._over = False  # the window is: totals stand still, arrays still take what belongs to it
         self._base = -1
@@ -116,7 +118,9 @@ class Watch:
         self.now_got[:] = 0
         self._kept.clear()
         self._acks.clear()
+        self._told = 0
         self._over = False
+        self._forget()
 
     def spiked(self, bots: Longs, now_ns: int) -> None:
         """These bots were cut off."""
@@ -196,6 +200,15 @@ class Watch:
         self._ack[bot] = self._ack_tick[bot] = -1
         self._since[bot] = self.newest + SETTLING_TICKS
 
+    def _forget(self) -> None:
+        """Drop the columns of windows long over."""
+        old = self.newest - self._base - FIRST_CAPACITY // 2
+        if self._base >= 0 and old > 0:
+            got, size = self._got_ns[:, old:], self._bytes_in[old:]
+            self._got_ns, self._bytes_in = np.zeros_like(self._got_ns), np.zeros_like(self._bytes_in)
+            self._got_ns[:, : got.shape[1]], self._bytes_in[: len(size)] = got, size
+            self._base += old
+
     def _grow(self, column: int) -> None:
         wider = max(2 * self._got_ns.shape[1], column + 1)
         got, size = np.zeros((self.count, wider), np.int64), np.zeros(wider, np.int64)
@@ -210,6 +223,11 @@ class Watch:
         seen = self._got_ns[rows[:, 3], rows[:, 1] - self._base]
         out: npt.NDArray[np.float64] = (seen - rows[:, 2])[seen > 0] / 1e6
         return out
+
+    def fresh_ms(self) -> npt.NDArray[np.float64]:
+        """The same of those since it was asked the last time, at most FRESH_MAX."""
+        parts, self._told = len(self._acks) - self._told, len(self._acks)
+        return self.lags_ms(parts)[:FRESH_MAX] if parts > 0 else np.zeros(0)
 
     def spread_ms(self) -> npt.NDArray[np.float64]:
         """How long after its first bot each bot got the newest whole tick, for the live view."""
