@@ -1,6 +1,6 @@
 /** What a frame of a full hall costs in script time: made-up rows through the real timeline and the real stage. */
 
-import { type Crowd, Timeline } from "../src/motion/interpolate";
+import { type Sample, Timeline } from "../src/motion/interpolate";
 import { lookRotation, packRotation } from "../src/net/rotation";
 import type { Person, Role } from "../src/net/protocol";
 import { makeFar, makeRows, type View } from "../src/net/snapshot";
@@ -23,7 +23,6 @@ export interface Measured {
   scene: number[];
   render: number[];
   calls: number;
-  triangles: number;
   drawn: [near: number, far: number];
 }
 
@@ -68,41 +67,56 @@ function modelOf(people: number): Model {
   return { people: new Map(rows), things: new Map() } as unknown as Model;
 }
 
-/** Draws `frames` frames of a hall of `people`, `near` of them with hands; the first `warm` do not count. */
-async function measure(people: number, near: number, frames: number, warm: number): Promise<Measured> {
+/** A hall ready to be measured: everything that comes of its server is made beforehand. */
+interface Ready {
+  stage: Stage;
+  views: View[];
+  renderMs: { spent: number };
+}
+
+let ready: Ready | null = null;
+
+/** Makes a hall of `people`, `near` of them with hands, for so many frames. */
+function prepare(people: number, near: number, frames: number): void {
   const stage = new Stage(document.getElementById("world") as HTMLCanvasElement, "low");
   stage.enter(readLayout(encode({ title: "Hall", kind: "lecture", size_m: [40, 4, 40] })), (room) => room);
   stage.people(modelOf(people));
-  const renderer = (stage as unknown as { renderer: WebGLRenderer }).renderer;
-  const render = renderer.render.bind(renderer);
-  let renderMs = 0;
-  renderer.render = (scene, camera) => void (renderMs += clocked(() => render(scene, camera)));
   const walks = Array.from({ length: people }, (_, i): Walk => ({ radius: 1000 + (HALF_MM * i) / people, phase: i * 2.4, speed: i % 3 === 0 ? 1.2 : 0 }));
-  const [timeline, far, out] = [new Timeline(TICK_MS), makeFar(people - near), { push: [], sample: [], scene: [], render: [], calls: 0, triangles: 0, drawn: [0, 0] } as Measured];
+  const far = makeFar(people - near);
   far.count = people - near;
+  const views = Array.from({ length: Math.ceil((frames * FRAME_MS) / TICK_MS) + 1 }, (_, tick) => {
+    const { avatars, ...view } = viewAt(tick + 1, walks, near, far);
+    return { ...view, avatars, far: structuredClone(far) };
+  });
+  const renderer = (stage as unknown as { renderer: WebGLRenderer }).renderer;
+  const [render, renderMs] = [renderer.render.bind(renderer), { spent: 0 }];
+  renderer.render = (scene, camera) => void (renderMs.spent += clocked(() => render(scene, camera)));
+  ready = { stage, views, renderMs };
+}
+
+/** Draws `frames` frames of the hall that was prepared; the first `warm` do not count. */
+async function measure(frames: number, warm: number): Promise<Measured> {
+  const { stage, views, renderMs } = ready!;
+  const [timeline, out] = [new Timeline(TICK_MS), { push: [], sample: [], scene: [], render: [], calls: 0, drawn: [0, 0] } as Measured];
   let tick = 1;
-  let crowd: Crowd = timeline.far();
   for (let frame = 0; frame < frames; frame++) {
     const nowMs = 1000 + frame * FRAME_MS;
     const spent = { push: 0, sample: 0, scene: 0, render: 0 };
-    for (; tick * TICK_MS + 1000 <= nowMs; tick++) {
-      const view = viewAt(tick, walks, near, far);
-      spent.push += clocked(() => timeline.push(view, nowMs));
-    }
-    spent.sample = clocked(() => void timeline.sample(nowMs));
-    crowd = timeline.far();
-    const samples = timeline.sample(nowMs);
+    for (; tick * TICK_MS + 1000 <= nowMs; tick++) spent.push += clocked(() => timeline.push(views[tick - 1]!, nowMs));
+    let samples: ReadonlyMap<number, Sample> = new Map();
+    spent.sample = clocked(() => void (samples = timeline.sample(nowMs)));
+    const crowd = timeline.far();
     const eye = { x: 0, y: 1.65, z: 18, yaw: 0.3 * Math.sin(frame / 60), pitch: 0, behind: false };
-    renderMs = 0;
-    spent.scene = clocked(() => stage.draw({ dt: FRAME_MS / 1000, seconds: nowMs / 1000, eye, own: -1, samples, crowd, things: new Map(), marks: [], monitor: () => { throw new Error("no beds"); }, calm: true })) - renderMs;
-    spent.render = renderMs;
+    renderMs.spent = 0;
+    spent.scene = clocked(() => stage.draw({ dt: FRAME_MS / 1000, seconds: nowMs / 1000, eye, own: -1, samples, crowd, things: new Map(), marks: [], monitor: () => { throw new Error("no beds"); }, calm: true })) - renderMs.spent;
+    spent.render = renderMs.spent;
     out.drawn = [samples.size, crowd.count];
     if (frame >= warm) for (const key of ["push", "sample", "scene", "render"] as const) out[key].push(spent[key]);
     await new Promise((done) => requestAnimationFrame(done));
   }
-  const { calls, triangles } = stage.stats();
+  out.calls = stage.stats().calls;
   stage.dispose();
-  return { ...out, calls, triangles };
+  return out;
 }
 
 function clocked(work: () => void): number {
@@ -113,7 +127,8 @@ function clocked(work: () => void): number {
 
 declare global {
   interface Window {
+    prepare: typeof prepare;
     measure: typeof measure;
   }
 }
-window.measure = measure;
+Object.assign(window, { prepare, measure });
