@@ -43,6 +43,14 @@ describe("one's own walk", () => {
     expect(Math.hypot(me.position[0] - 2000, me.position[1])).toBeLessThan(160);
     expect(poses.every((frame) => frame.length === POSE_BYTES)).toBe(true);
   });
+  it("does what it came for only when the server has been told that it stands", () => {
+    const { walker: me, poses, run } = walker();
+    me.seen([-2000, 0], 0, 1, 1.5, 0);
+    let told = [1, 1];
+    me.go({ to: [-2000, 1500], within: 150, then: () => (told = [5, 7].map((at) => new DataView(poses.at(-1)!.buffer).getInt16(at, true))) });
+    run(0, 4);
+    expect(told).toEqual([0, 0]);
+  });
   it("looks the way the server says at first", () => {
     const { walker: me, look } = walker();
     me.seen([0, 3000], 0, 1, 1.5, 0);

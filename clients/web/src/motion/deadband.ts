@@ -45,6 +45,11 @@ export class DeadBand {
     this.dueMs = Math.max(this.dueMs, nowMs - this.spacingMs / 2) + this.spacingMs;
   }
 
+  /** Whether the last pose sent was of one who stands: nothing walks on when no other follows. */
+  get stands(): boolean {
+    return this.last !== null && this.last.wish[0] === 0 && this.last.wish[1] === 0;
+  }
+
   /** The server knows nothing any more, as in another room: the next pose is sent. */
   reset(): void {
     this.last = null;

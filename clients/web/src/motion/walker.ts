@@ -52,6 +52,7 @@ export class Walker {
   private slot = -1;
   private wish: Place = [0, 0];
   private errand: (Errand & { path: Place[] | null }) | null = null; // the path is found at the first step
+  private arrived: (() => void) | null = null; // what one came for, once the server has been told that one stands
   private progress = { at: [0, 0] as Place, ms: 0 };
   private doorMs = 0;
   private pointsThere = false; // by the server's word
@@ -87,7 +88,7 @@ export class Walker {
   /** Another room, or the same anew; `cameFrom` is the room before, "" at first. */
   enter(layout: Layout, slot: number, cameFrom: string): void {
     const again = this.layout?.slug === layout.slug && this.slot === slot;
-    [this.layout, this.slot, this.errand] = [layout, slot, null];
+    [this.layout, this.slot, this.errand, this.arrived] = [layout, slot, null, null];
     this.predictor.enter(floorOf(layout));
     this.band.reset();
     this.ready = false;
@@ -138,8 +139,16 @@ export class Walker {
     this.tryDoors(nowMs);
   }
 
-  /** Sends a pose when one is due and says something new, or has to be renewed. */
+  /** Sends a pose when one is due and says something new, or has to be renewed; then does what one came for. */
   post(nowMs: number, holds: [boolean, boolean]): void {
+    this.postPose(nowMs, holds);
+    if (this.arrived === null || !this.band.stands) return;
+    const then = this.arrived;
+    this.arrived = null;
+    then();
+  }
+
+  private postPose(nowMs: number, holds: [boolean, boolean]): void {
     if (!this.ready || !this.band.ready(nowMs)) return;
     const pose = poseOf(this.doing(nowMs, holds), 0);
     if (!this.band.wants(pose, nowMs)) return;
@@ -196,9 +205,8 @@ export class Walker {
   }
 
   private arrive(): Place {
-    const { then } = this.errand!;
+    this.arrived = this.errand!.then;
     this.errand = null;
-    then();
     return [0, 0];
   }
 
