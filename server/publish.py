@@ -44,7 +44,8 @@ class Publisher:
         if peer.kind == "edge":
             self._browsers[room] += 1
             self._wire.join_room(peer, room)
-        self._see(peer, self._looks.enter(self._world, client))
+        if self._world.is_here(client):  # who came and was sent away within the tick is about to leave again
+            self._see(peer, self._looks.enter(self._world, client))
 
     def leave(self, peer: Peer, client: int, room: int) -> None:
         """A client sees no room any more: the next snapshot is not theirs."""

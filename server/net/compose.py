@@ -116,7 +116,7 @@ def whole(sheet: Sheet, look: Look) -> Composed:
     """The frame of everything in the look."""
     chunks = sheet.chunks
     here = [chunks[cell] for cell in look.cells if cell in chunks]
-    far = chunks[FAR].people if FAR in chunks and look.cells[-1] == FAR else 0
+    far = chunks[FAR].people if FAR in chunks and FAR in look.cells else 0
     header = HEADER.pack(KIND, sheet.room, sheet.tick, look.home, len(here))
     frame = b"".join([header, *[chunk.data for chunk in here]])
     return Composed(frame, sum([chunk.people for chunk in here]) - far, far, 0, NOTHING_LOST)

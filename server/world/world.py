@@ -220,6 +220,10 @@ class World:
         """Client numbers that are not away, ascending."""
         return sorted(client for client, who in self._t.residents.items() if who.away_since < 0)
 
+    def is_here(self, client: int) -> bool:
+        """Whether a client is in the world, connected or away."""
+        return client in self._t.residents
+
     def slot_of(self, client: int) -> int:
         """The slot of a client that is here; KeyError otherwise."""
         return self._t.residents[client].slot

@@ -13,7 +13,7 @@ from server.sim.frame import read_frame
 from server.sim.grid import FAR, HERO_CELL, neighbours
 from server.sim.poses import SPEAKING
 from server.sim.snapshot import view_of
-from server.world.commands import Grab, Offer
+from server.world.commands import Grab, Moderate, Offer
 from tools.client import Client
 from tools.frames import FrameReader
 
@@ -309,3 +309,22 @@ def test_a_reader_who_stops_misses_blocks_and_is_in_sync_again_soon_after(hall):
     hall.tick(hall.config.keyframe_every + 1)
     assert one.tick == hall.world.tick and near(one) == {slot(one)}
     assert hall.shard.figures()["held_back_pipe_full_total"] == skipped
+
+
+def test_who_comes_back_and_is_banned_within_the_same_tick_is_shown_nothing_and_the_others_go_on(hall):
+    rob, ann = hall.connect("rob", "student", "hall"), hall.connect("ann", "operator", "hall")
+    edge = hall.wire.edge()
+    browse(hall, edge, 1, "browser")
+    rob.drop()
+    hall.tick(2)
+    hall.resume("rob", ticks=0)
+    ann.ask(Moderate, handle_of(ann, "rob"), "ban", "rude")
+    hall.tick(3)
+    assert rob.bye is not None and rob.bye.code == "over"
+    assert len(hall.shard.guests) == 2 and hall.world.clients() == [2, 3]
+    assert ann.tick == hall.world.tick
+
+
+def handle_of(client: Client, name: str) -> int:
+    """The handle of somebody in the room."""
+    return next(person.avatar for person in client.people.values() if person.name == name)
