@@ -51,6 +51,10 @@ class Pacer:
         if sum(phases_s) > self.dt_s:
             self.over_budget += 1
 
+    def forget(self) -> None:
+        """The percentiles begin anew; the schedule and the counters go on."""
+        self._filled = 0
+
     def figures(self) -> dict[str, float]:
         """Percentiles over the last `RING` ticks in ms, and the counters, by metric name."""
         rows = self._rows[: min(self._filled, RING)] * 1000.0

@@ -110,7 +110,7 @@ def test_what_cannot_be_meant_is_one_line_and_status_2(words, capsys):
 
 
 def test_every_part_that_was_asked_for_has_a_section():
-    assert {"tick", "codec", "fanout", "native", "memory", "motion", "twins", "ledger"} <= set(SECTIONS)
+    assert {"tick", "codec", "fanout", "native", "memory", "growth", "motion", "twins", "ledger"} <= set(SECTIONS)
 
 
 def test_the_edge_bench_measures_an_edge_among_browsers(monkeypatch):
