@@ -1,10 +1,11 @@
-"""Lines and browsers without a server: socket pairs, time by hand."""
+"""Lines and browsers without a server: socket pairs on the edge's own kind of loop, time by hand."""
 
 import asyncio
 import socket
 
 import numpy as np
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,7 +64,7 @@ def in_loop(story) -> None:
             pair.line.close()
             pair.other.close()
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
