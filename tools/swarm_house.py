@@ -55,12 +55,13 @@ class House:
         settings: dict[str, str],
         parts: tuple[str, ...] = ("ledger", "shard"),
         cores: tuple[int, ...] = (),
+        enter: tuple[str, ...] = (),
     ) -> None:
         """Start `parts` with settings as the command line names them (data is added); on `cores`, if any are given.
 
-        Raises HouseError.
+        `enter`: words before each command, to run it elsewhere (`tools.link_kernel`). Raises HouseError.
         """
-        self.data, self._cores = data, cores
+        self.data, self._cores, self._enter = data, cores, enter
         self._processes: dict[str, psutil.Popen] = {}
         self._logs = {part: data.parent / f"{part}.out" for part in parts}
         self._words = ["--data", str(data), *(word for name, value in settings.items() for word in _flag(name, value))]
@@ -77,7 +78,7 @@ class House:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ASCLEPION_")}
         with self._logs[part].open("wb") as out:
             self._processes[part] = psutil.Popen(
-                [sys.executable, "-m", "server", part, *self._words],
+                [*self._enter, sys.executable, "-m", "server", part, *self._words],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment,
             )  # fmt: skip
         if self._cores:

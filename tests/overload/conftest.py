@@ -53,13 +53,13 @@ class Site:
         """The shard's figures of the last second."""
         return read_stats(self.house.data)
 
-    def natives(self, count, name="native"):
+    def natives(self, count, name="native", endpoint=""):
         """A crowd of native clients, spread over the rooms; inside."""
-        return self._crowd(NativeLines(self.endpoint, self.keys.server_key, count), count, name)
+        return self._crowd(NativeLines(endpoint or self.endpoint, self.keys.server_key, count), count, name)
 
-    def browsers(self, count, name="browser"):
+    def browsers(self, count, name="browser", url=""):
         """A crowd of browsers, spread over the rooms; inside."""
-        return self._crowd(WebLines(f"{self.url.replace('http', 'ws', 1)}/ws", count), count, name)
+        return self._crowd(WebLines(f"{(url or self.url).replace('http', 'ws', 1)}/ws", count), count, name)
 
     def _crowd(self, lines, count, name):
         rooms = [self.rooms[number // ROOM_OF % len(self.rooms)] for number in range(count)]

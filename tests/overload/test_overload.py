@@ -2,7 +2,10 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -198,3 +201,31 @@ def test_an_edge_that_dies_costs_natives_nothing_and_browsers_come_back_to_their
     assert all(bot.resumed >= 1 for bot in browsers.bots)
     assert delivered(natives.bots, first, last) >= 0.95 and natives.inside == 12 and not natives.byes
     site.report(f"an edge died with {len(browsers.bots)} browsers")
+
+
+@contextmanager
+def faulty(address):
+    """The proxy before a server's port, with delay, stalls and connections that end; its own address."""
+    words = ["--delay-ms", "20", "--jitter-ms", "20", "--stall", "0.02", "--cut-every-s", "3", "--cut-ms", "300"]
+    command = [sys.executable, "-m", "tools.link", "--listen", "0", "--to", address, "--ends", "0.8", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
+        try:
+            yield proxy.stdout.readline().split()[1]
+        finally:
+            proxy.terminate()
+
+
+def test_through_a_faulty_wire_natives_and_browsers_come_back_to_their_seats(site):
+    steady = site.natives(4, "near")
+    with faulty(urlsplit(site.endpoint).netloc) as native, faulty(urlsplit(site.url).netloc) as web:
+        far = [site.natives(6, "far", f"tcp://{native}"), site.browsers(6, "far-browser", f"http://{web}")]
+        site.mark()
+        bots = [bot for crowd in far for bot in crowd.bots]
+        before = [(bot.avatar, bot.client) for bot in bots]
+        first = steady.bots[0].ticks[-1]
+        site.until(lambda: all(bot.resumed for bot in bots), "each was cut off once and is back")
+        last = steady.bots[0].ticks[-1]
+        assert [(bot.avatar, bot.client) for bot in bots] == before
+        assert delivered(steady.bots, first, last) >= 0.95 and steady.inside == 4 and not steady.byes
+        site.report(f"a faulty wire, {sum(bot.resumed for bot in bots)} times cut off and back")
+        site.dismiss()
