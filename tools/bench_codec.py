@@ -24,7 +24,7 @@ from tools.minds import Crowd
 from tools.moving import sitters, walkers
 
 SIZES = (10, 100, 1000)
-PEOPLE, BLOCKS = 140, (7, 20)  # of the bytes; a cell of a full hall, a ward
+PEOPLE, INTERVALS, BLOCKS = 140, 6, (7, 20)  # of the bytes; a cell of a full hall, a ward
 KEYFRAME_EVERY = 10
 TICK_HZ = 30
 TITLE = "Snapshot codec (keyframe every 10 ticks)"
@@ -87,7 +87,7 @@ def naive_bytes(avatars: AvatarState) -> bytes:
 def bytes_per_avatar(scene: Iterator[AvatarState], people: int, block: int) -> tuple[float, float, float]:
     """Of a keyframe, of the deltas, and of both in their mix, in blocks of so many people."""
     things, keys, sizes = new_things(1), list[View](), []
-    for tick, avatars in enumerate(itertools.islice(scene, 2 * KEYFRAME_EVERY)):
+    for tick, avatars in enumerate(itertools.islice(scene, INTERVALS * KEYFRAME_EVERY)):
         slots = [np.arange(first, min(first + block, people)) for first in range(0, people, block)]
         views = [view_of(avatars, things, 0, some, some[:0], tick) for some in slots]
         if tick % KEYFRAME_EVERY == 0:
@@ -95,7 +95,7 @@ def bytes_per_avatar(scene: Iterator[AvatarState], people: int, block: int) -> t
         bodies = [keyframe_body(v) if v is key else delta_body(v, key) for v, key in zip(views, keys, strict=True)]
         sizes.append(sum(map(len, bodies)) / people)
     deltas = [size for i, size in enumerate(sizes) if i % KEYFRAME_EVERY]
-    return sizes[0], float(np.mean(deltas)), float(np.mean(sizes))
+    return float(np.mean(sizes[::KEYFRAME_EVERY])), float(np.mean(deltas)), float(np.mean(sizes))
 
 
 def costs_of(people: int) -> list[Row]:
@@ -135,7 +135,7 @@ def size_rows() -> list[Row]:
     found = []
     for name, scene in (("walking, recorded", walkers), ("seated, recorded", sitters), ("bots", None)):
         for block in BLOCKS:
-            avatars = scene(PEOPLE) if scene else a_scene(PEOPLE, 2 * KEYFRAME_EVERY)
+            avatars = scene(PEOPLE) if scene else a_scene(PEOPLE, INTERVALS * KEYFRAME_EVERY)
             sizes = bytes_per_avatar(avatars, PEOPLE, block)
             for kind, size in zip(("keyframe", "delta", "mean"), sizes, strict=True):
                 found.append(Row(f"{name}, blocks of {block}: {kind}", "B", Sample(size, size, size), naive))
