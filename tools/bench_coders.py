@@ -21,7 +21,7 @@ from tools.train_codec import count_scene, rows_of
 
 BLOCK, PEOPLE, TICKS, EVERY = 20, 200, 60, 10
 TITLE = f"Ways to code a snapshot (recorded motion, blocks of {BLOCK}, keyframe every {EVERY} ticks)"
-HEAD_BITS = 8 + 4 + 4 + 4  # age, two numbers, padding on average
+HEAD_BITS = 8 + 1 + 3.5  # age, whether there are newcomers or things, padding on average
 VELOCITY_BITS = 8
 TREND = 3  # ticks over which a velocity is taken
 NO_THINGS = np.zeros((0, 8), np.int64)

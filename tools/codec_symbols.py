@@ -37,7 +37,7 @@ class Group(NamedTuple):
     @property
     def largest(self) -> Ints:
         """(m,) the largest class, 0 where nothing changed."""
-        out: Ints = self.classes.max(axis=1)
+        out: Ints = np.where(self.changed, self.classes.max(axis=1), 0)
         return out
 
 
@@ -96,9 +96,10 @@ def of_changes(old: Rows, new: Rows, age: Ints) -> tuple[Symbols, Ints]:
     found.append(Symbols(np.full(len(k), code.YAW), k, k))
     found += _triple(code.HEAD, 1, none, none, head, HEAD_BITS[[0, 2, 1]])
     switched = code.SWITCHED * ((old ^ new)[:, [5, 12, 16]] & 3 > 0)
-    found += _triple(code.HEAD_ROT, 1, none, switched[:, 0], head_rot, plain)
+    found += _triple(code.HEAD_ROT, code.CONTEXTS, yaw.largest, switched[:, 0], head_rot, plain)
+    context = head_rot.largest
     for side in range(2):
-        found += _triple(code.HAND, 1, none, none, hands[side], plain)
+        found += _triple(code.HAND, code.CONTEXTS, context, none, hands[side], plain)
         context = hands[side].largest
         found += _triple(code.HAND_ROT, code.CONTEXTS, context, switched[:, 1 + side], hand_rots[side], plain)
     return Symbols(*(np.concatenate(column) for column in zip(*found, strict=True))), mask

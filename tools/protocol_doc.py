@@ -5,6 +5,7 @@ Owns the generated parts only; a test compares them. A table stands between `<!-
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -70,19 +71,22 @@ def record_table() -> str:
 
 def codes_table() -> str:
     """The contexts of the codes."""
-    begins = (("ack, nothing else changed", code.ACK, 1), ("ack, age 1 to 14, 15 and more", code.ACK + 1, 15),
-              ("yaw", code.YAW, 1), *_triples("head_mm", code.HEAD, 1), *_triples("head_rot", code.HEAD_ROT, 1),
-              *_triples("hand_mm", code.HAND, 1), *_triples("hand_rot", code.HAND_ROT, code.CONTEXTS))  # fmt: skip
+    begins = (
+        ("ack, nothing else changed", code.ACK, 1), ("ack, age 1 to 14, 15 and more", code.ACK + 1, 15),
+        ("yaw", code.YAW, 1), *_triples("head_mm", code.HEAD, ""), *_triples("head_rot", code.HEAD_ROT, "of yaw"),
+        *_triples("hand_mm", code.HAND, "of head_rot (left) or of the left hand_mm (right)"),
+        *_triples("hand_rot", code.HAND_ROT, "of the same hand's hand_mm"),
+    )  # fmt: skip
     assert sum(count for _, _, count in begins) == code.ROWS
     body = ((what, f"{first} to {first + count - 1}" if count > 1 else first) for what, first, count in begins)
     return table(("symbol", "rows"), body)
 
 
-def _triples(name: str, first: int, contexts: int) -> tuple[tuple[str, int, int], ...]:
-    """The rows of a group of three components."""
-    by_hand = ", by the largest class of the hand's place, 0 if that did not change" if contexts > 1 else ""
+def _triples(name: str, first: int, after: str) -> tuple[tuple[str, int, int], ...]:
+    """The rows of a group of three components, the first by the largest class of what is `after`."""
+    by_group, contexts = (f", by the largest class {after}, 0 if not changed", code.CONTEXTS) if after else ("", 1)
     return (
-        (f"{name}: class of the first component{by_hand}", first, contexts),
+        (f"{name}: class of the first component{by_group}", first, contexts),
         (f"{name}: of the second, by the class of the first", first + contexts, code.CONTEXTS),
         (f"{name}: of the third, by the larger class of both", first + contexts + code.CONTEXTS, code.CONTEXTS),
     )
@@ -92,8 +96,9 @@ def lengths_table() -> str:
     """The lengths of all codes."""
     masks = [code_lengths.MASK_LENGTHS[at : at + 64] for at in range(0, len(code_lengths.MASK_LENGTHS), 64)]
     lines = [f"{row:3d} {lengths}" for row, lengths in enumerate(code_lengths.ROWS_LENGTHS)]
-    columns = [lines[at : at + 32] for at in range(0, len(lines), 32)]
-    text = ["   ".join(cell.ljust(28) for cell in line).rstrip() for line in zip(*columns, strict=True)]
+    height = -(-len(lines) // 4)
+    columns = [lines[at : at + height] for at in range(0, len(lines), height)]
+    text = ["   ".join(cell.ljust(28) for cell in line).rstrip() for line in zip_longest(*columns, fillvalue="")]
     return "```text\n" + "\n".join([*text, "masks", *masks]) + "\n```\n"
 
 

@@ -52,7 +52,7 @@ def symbols_in(row: int) -> list[int]:
         return list(range(YAW_SYMBOLS))
     if row < code.HEAD_ROT:
         return list(range(code.ESCAPE + 1))
-    first_turn = row == code.HEAD_ROT or code.HAND_ROT <= row < code.HAND_ROT + code.CONTEXTS
+    first_turn = any(first <= row < first + code.CONTEXTS for first in (code.HEAD_ROT, code.HAND_ROT))
     return [s for s in range(TURN_SYMBOLS) if s < code.ESCAPE or (first_turn and s >= code.SWITCHED)]
 
 

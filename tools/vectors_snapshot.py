@@ -10,12 +10,14 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
+from server.sim.bits import put, to_bytes, words_for
 from server.sim.far import FarRows, decode_far, far_body
 from server.sim.frame import write_frame
 from server.sim.grid import FAR, HERO_CELL
 from server.sim.rotation import coarse, pack_rotation
 from server.sim.rows import Rows
 from server.sim.snapshot import View, delta_body, keyframe_body, view_of
+from server.sim.snapshot_write import put_delta, put_numbers, put_row
 from server.sim.state import AvatarState, ThingState, new_avatars, new_things
 
 SLOTS, THINGS = 40, 8
@@ -185,29 +187,26 @@ def refused_bodies(base: View) -> Iterator[tuple[str, bytes]]:
     yield "delta cut short", delta[:-1]
     yield "delta with one byte more", delta + b"\0"
     yield "a number of five groups", b"\0" + b"\xff" * 40
-    yield "more people than can be", b"\0\xff\x3f" + bytes(200)
-    yield "a newcomer who is in the baseline", b"\1\1" + rest_with_newcomer(base)
-    yield "an unknown kind of thing", b"\0\x10\0\x0c" + bytes(40)
-    yield "a thing taken that was not there", b"\0\x10\0\x08" + bytes(1)
+    yield "more people than can be", packed((0, 8), (1, 1), (15, 4), (15, 4), (15, 4), (7, 4), (0, 4)) + bytes(200)
+    yield "a newcomer who is in the baseline", doubled(base)
+    yield "an unknown kind of thing", packed((0, 8), (1, 1), (0, 4), (1, 4), (5, 10), (3, 2)) + bytes(40)
+    yield "a thing taken that was not there", packed((0, 8), (1, 1), (0, 4), (1, 4), (5, 10), (2, 2))
 
 
-def rest_with_newcomer(base: View) -> bytes:
-    """What follows the head of a delta in which nobody moves, and then somebody comes who is there already."""
-    whole = delta_body(base._replace(tick=base.tick + 1, rows=np.insert(base.rows, 1, newcomer(base), axis=0)), base)
-    assert whole[:2] == b"\1\1"
-    bits = int.from_bytes(whole[2:], "little")
-    records = int.from_bytes(delta_body(base._replace(tick=base.tick + 1), base)[2:], "little").bit_length()
-    for at in range(records, records + 8):  # where the newcomer's slot is written: 1 as a group of three bits
-        if bits >> at & 15 == 1:
-            return (bits - (1 << at)).to_bytes(len(whole) - 2, "little")
-    raise AssertionError("the slot is not where it should be")
+def packed(*fields: tuple[int, int]) -> bytes:
+    """Bytes of (value, bits), the first lowest."""
+    words, at = words_for(sum(bits for _, bits in fields)), 0
+    for value, bits in fields:
+        at = put(words, at, value, bits)
+    return to_bytes(words, at)
 
 
-def newcomer(base: View) -> Rows:
-    """The row of slot 0 as that of slot 1."""
-    row: Rows = base.rows[0].copy()
-    row[0] = 1
-    return row
+def doubled(base: View) -> bytes:
+    """A delta of age 1 in which nobody moves, and then the first of them comes again."""
+    words = words_for(5000)
+    at = put_numbers(words, put(words, 0, 1, 8), 1, 0)
+    at = put_delta(base.rows, base.rows, 1, words, at)
+    return to_bytes(words, put_row(base.rows, 0, -1, words, at))
 
 
 # --- far blocks and frames --------------------------------------------------------------------------------------------

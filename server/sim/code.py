@@ -21,16 +21,16 @@ ACK_ESCAPE = 15
 DIFFERENCE_MAX = (1 << ESCAPE - 1) - 1
 NO_SYMBOL = -1
 
-# Rows of the codes: one for each context. The class of a group's second component depends on the first, that of the
-# third on the larger of both.
+# Rows of the codes: one for each context. The class of a group's first component depends on the largest class of a
+# group before it (of the head's place on nothing), the second's on the first's, the third's on the larger of both.
 ACK_AGES = 16
 CONTEXTS = 12
 ACK = 0
 YAW = ACK + ACK_AGES
 HEAD = YAW + 1
 HEAD_ROT = HEAD + 1 + 2 * CONTEXTS
-HAND = HEAD_ROT + 1 + 2 * CONTEXTS
-HAND_ROT = HAND + 1 + 2 * CONTEXTS
+HAND = HEAD_ROT + 3 * CONTEXTS
+HAND_ROT = HAND + 3 * CONTEXTS
 ROWS = HAND_ROT + 3 * CONTEXTS
 
 Ints = npt.NDArray[np.int64]

@@ -66,7 +66,7 @@ FULL_BITS_MIN = COUNT_BITS + 1 + sum(sum(f.bits) for f in FIELDS) - 7
 FULL_BITS_MAX = FULL_BITS_MIN + 12 + 8
 CHANGED_BITS_MAX = 12 + (8 + 8) + (8 + 10) + 3 * (8 + 16) + 5 * (3 * (8 + 10) + 2) + 16
 THING_BITS_MAX = THING_SLOT_BITS + THING_KIND_BITS + sum(HEAD[0]) + ROTATION_BITS
-HEAD_BITS_MAX = 8 + 2 * 4 * (COUNT_BITS + 1)  # age, two counts
+HEAD_BITS_MAX = 9 + 2 * 4 * (COUNT_BITS + 1)  # age, whether there are any, two numbers
 SPARE_BITS = max(CHANGED_BITS_MAX, FULL_BITS_MAX, THING_BITS_MAX)
 
 

@@ -155,9 +155,9 @@ def get_head(words: Words, at: int, rows: Rows, i: int) -> int:
 
 
 @njit(cache=True)
-def get_hand(words: Words, at: int, rows: Rows, i: int, first: int) -> tuple[int, int]:
+def get_hand(words: Words, at: int, rows: Rows, i: int, first: int, context: int) -> tuple[int, int]:
     """Apply a moved hand to the old columns of row i from `first` on; (position or reason, largest class)."""
-    code, largest, bits = HAND, 0, window(words, at)
+    code, largest, bits = HAND + context, 0, window(words, at)
     for column in range(first, first + 3):
         kind, difference, size = get_piece(bits, code)
         if kind < 0:
@@ -167,25 +167,25 @@ def get_hand(words: Words, at: int, rows: Rows, i: int, first: int) -> tuple[int
         rows[i, column] += difference << 1
         if rows[i, column] < 0 or rows[i, column] > 2047:
             return OUT_OF_RANGE, 0
-        code, largest = next_row(code, HAND, 1, kind), max(largest, kind)
+        code, largest = next_row(code, HAND, CONTEXTS, kind), max(largest, kind)
     return at, largest
 
 
 @njit(cache=True)
-def get_rotation(words: Words, at: int, old: int, first: int, context: int, scratch: Ints) -> tuple[int, int]:
-    """(position or reason, packed rotation) of a head (`first` is HEAD_ROT) or a hand (HAND_ROT, coarse)."""
-    hand, contexts = (1, CONTEXTS) if first == HAND_ROT else (0, 1)
+def get_rotation(words: Words, at: int, old: int, first: int, context: int, scratch: Ints) -> tuple[int, int, int]:
+    """(position or reason, packed rotation, largest class) of a head (HEAD_ROT is `first`) or a hand (HAND_ROT)."""
+    hand, most = 1 if first == HAND_ROT else 0, 0
     code, largest, switched, bits = first + context, old & 3, False, window(words, at)
     for k in range(3):
         kind, difference, size = get_piece(bits, code)
         if kind < 0:
-            return BAD_CODE, 0
+            return BAD_CODE, 0, 0
         if kind >= SWITCHED:
             kind, switched = kind - SWITCHED, True
         bits >>= size
         at += size
         scratch[k + 3] = difference
-        code = next_row(code, first, contexts, kind)
+        code, most = next_row(code, first, CONTEXTS, kind), max(most, kind)
     if switched:
         largest = bits & 3
         at += 2
@@ -195,9 +195,9 @@ def get_rotation(words: Words, at: int, old: int, first: int, context: int, scra
         expected = min(max(scratch[k], hand), FIELD_MAX - hand) >> hand
         field = (expected + scratch[k + 3]) << hand | hand
         if field < 0 or field > FIELD_MAX - hand:
-            return OUT_OF_RANGE, 0
+            return OUT_OF_RANGE, 0, 0
         packed |= field << (2 + 10 * k)
-    return at, packed
+    return at, packed, most
 
 
 @njit(cache=True)
@@ -214,22 +214,27 @@ def get_change(words: Words, at: int, rows: Rows, i: int, mask: int, age: int, s
         rows[i, 1] = bits & 255
         bits >>= 8
         at += 8
+    context = 0
     if mask >> YAW_BIT & 1:
-        kind, difference, size = get_piece(bits, YAW)
-        if kind < 0:
+        context, difference, size = get_piece(bits, YAW)
+        if context < 0:
             return BAD_CODE
         rows[i, 6] = (rows[i, 6] + difference) & 1023
         at += size
     if mask >> HEAD_BIT & 1:
         at = get_head(words, at, rows, i)
     if at >= 0 and mask >> HEAD_ROT_BIT & 1:
-        at, rows[i, 5] = get_rotation(words, at, rows[i, 5], HEAD_ROT, 0, scratch)
+        at, rows[i, 5], context = get_rotation(words, at, rows[i, 5], HEAD_ROT, context, scratch)
+    else:
+        context = 0
     for side in range(2):
-        first, context = 9 + 4 * side, 0
+        first = 9 + 4 * side
         if at >= 0 and mask >> LEFT_BIT + 2 * side & 1:
-            at, context = get_hand(words, at, rows, i, first)
+            at, context = get_hand(words, at, rows, i, first, context)
+        else:
+            context = 0
         if at >= 0 and mask >> LEFT_BIT + 2 * side & 2:
-            at, rows[i, first + 3] = get_rotation(words, at, rows[i, first + 3], HAND_ROT, context, scratch)
+            at, rows[i, first + 3], _ = get_rotation(words, at, rows[i, first + 3], HAND_ROT, context, scratch)
     if at >= 0 and mask >> OTHER_BIT & 1:
         rows[i, 7], rows[i, 8] = get(words, at, 8), get(words, at + 8, 8)
         at += 16
@@ -340,9 +345,11 @@ def get_things(words: Words, at: int, end: int, count: int, old: Rows) -> tuple[
 def get_body(words: Words, end: int, old: Rows, old_things: Rows) -> tuple[int, Rows, Rows]:
     """Read a body against its baseline, or a keyframe against none; (0 or a reason, rows, things)."""
     age = get(words, 0, 8)
-    at, full = get_count(words, 8)
-    if at >= 0:
-        at, changed = get_count(words, at)
+    at, full, changed = 9, 0, 0
+    if get(words, 8, 1):
+        at, full = get_count(words, at)
+        if at >= 0:
+            at, changed = get_count(words, at)
     if at < 0 or full * FULL_BITS_MIN > end or changed * (THING_SLOT_BITS + THING_KIND_BITS) > end:
         return BAD_COUNT, old, old_things
     kept = np.empty_like(old)

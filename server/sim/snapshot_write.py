@@ -66,6 +66,14 @@ def put_count(words: Words, at: int, count: int) -> int:
 
 
 @njit(cache=True)
+def put_numbers(words: Words, at: int, people: int, things: int) -> int:
+    """Write a bit: whether there are any, and then both numbers."""
+    if people == 0 and things == 0:
+        return put(words, at, 0, 1)
+    return put_count(words, put_count(words, put(words, at, 1, 1), people), things)
+
+
+@njit(cache=True)
 def hand_piece(rows: Rows, i: int, first: int) -> int:
     """Place (3 x 10 bits) and rotation (2 + 3 x 9 bits) of the hand whose columns begin at `first`."""
     rot = rows[i, first + 3]
@@ -114,23 +122,23 @@ def put_head(old: Rows, i: int, new: Rows, j: int, words: Words, at: int) -> int
 
 
 @njit(cache=True)
-def put_hand(old: Rows, i: int, new: Rows, j: int, first: int, words: Words, at: int) -> tuple[int, int]:
+def put_hand(old: Rows, i: int, new: Rows, j: int, side: int, context: int, words: Words, at: int) -> tuple[int, int]:
     """Write how far a hand has moved; (position after it, largest class)."""
-    row, largest, pieces, total = HAND, 0, 0, 0
+    row, largest, pieces, total, first = HAND + context, 0, 0, 0, 9 + 4 * side
     for column in range(first, first + 3):
         difference = (new[j, column] >> 1) - (old[i, column] >> 1)
         kind = CLASS[abs(difference)]
         piece, size = piece_of(row, kind, kind, difference)
         pieces |= piece << total
         total += size
-        row, largest = next_row(row, HAND, 1, kind), max(largest, kind)
+        row, largest = next_row(row, HAND, CONTEXTS, kind), max(largest, kind)
     return put(words, at, pieces, total), largest
 
 
 @njit(cache=True)
-def put_rotation(old: int, new: int, first: int, context: int, scratch: Ints, words: Words, at: int) -> int:
-    """Write how a head (`first` is HEAD_ROT) or a hand (HAND_ROT, on the coarse grid) has turned."""
-    hand, contexts = (1, CONTEXTS) if first == HAND_ROT else (0, 1)
+def put_rotation(old: int, new: int, first: int, context: int, scratch: Ints, words: Words, at: int) -> tuple[int, int]:
+    """Write how a head (`first` is HEAD_ROT) or a hand (HAND_ROT, coarse) has turned; (position, largest class)."""
+    hand, largest = 1 if first == HAND_ROT else 0, 0
     shift = SWITCHED if (old ^ new) & 3 else 0
     expected_fields(old, new & 3, scratch)
     row, add, pieces, total = first + context, shift, 0, 0
@@ -141,11 +149,11 @@ def put_rotation(old: int, new: int, first: int, context: int, scratch: Ints, wo
         piece, size = piece_of(row, kind + add, kind, difference)
         pieces |= piece << total
         total += size
-        row, add = next_row(row, first, contexts, kind), 0
+        row, add, largest = next_row(row, first, CONTEXTS, kind), 0, max(largest, kind)
     if shift:
         pieces |= (new & 3) << total
         total += 2
-    return put(words, at, pieces, total)
+    return put(words, at, pieces, total), largest
 
 
 @njit(cache=True)
@@ -181,23 +189,28 @@ def put_change(old: Rows, i: int, new: Rows, j: int, age: int, scratch: Ints, wo
     if acked >= ACK_ESCAPE:
         piece |= new[j, 1] << size
         size += 8
+    context = 0
     if mask >> YAW_BIT & 1:
         difference = ((new[j, 6] - old[i, 6] + 512) & 1023) - 512
-        kind = CLASS[abs(difference)]
-        turn, bits = piece_of(YAW, kind, kind, difference)
+        context = CLASS[abs(difference)]
+        turn, bits = piece_of(YAW, context, context, difference)
         piece |= turn << size
         size += bits
     at = put(words, at, piece, size)
     if mask >> HEAD_BIT & 1:
         at = put_head(old, i, new, j, words, at)
     if mask >> HEAD_ROT_BIT & 1:
-        at = put_rotation(old[i, 5], new[j, 5], HEAD_ROT, 0, scratch, words, at)
+        at, context = put_rotation(old[i, 5], new[j, 5], HEAD_ROT, context, scratch, words, at)
+    else:
+        context = 0
     for side in range(2):
-        first, context = 9 + 4 * side, 0
+        rot = 12 + 4 * side
         if mask >> LEFT_BIT + 2 * side & 1:
-            at, context = put_hand(old, i, new, j, first, words, at)
+            at, context = put_hand(old, i, new, j, side, context, words, at)
+        else:
+            context = 0
         if mask >> LEFT_BIT + 2 * side & 2:
-            at = put_rotation(old[i, first + 3], new[j, first + 3], HAND_ROT, context, scratch, words, at)
+            at, _ = put_rotation(old[i, rot], new[j, rot], HAND_ROT, context, scratch, words, at)
     if mask >> OTHER_BIT & 1:
         at = put(words, at, new[j, 7] | new[j, 8] << 8, 16)
     return at
@@ -261,8 +274,7 @@ def diff_things(old: Rows, new: Rows, kinds: Ints, which: Ints) -> int:
 @njit(cache=True)
 def put_keyframe_body(rows: Rows, things: Rows, words: Words, at: int) -> int:
     """Write a block whole; the position after it."""
-    at = put_count(words, put(words, at, 0, 8), rows.shape[0])
-    at = put_count(words, at, things.shape[0])
+    at = put_numbers(words, put(words, at, 0, 8), rows.shape[0], things.shape[0])
     after_slot = -1
     for i in range(rows.shape[0]):
         at = put_row(rows, i, after_slot, words, at)
@@ -280,8 +292,8 @@ def put_delta_body(
     records = things_before.shape[0] + things.shape[0]
     kinds, which = np.empty(records, np.int64), np.empty(records, np.int64)
     changed = diff_things(things_before, things, kinds, which)
-    at = put_count(words, put(words, at, age, 8), count_newcomers(rows_before, rows))
-    at = put_delta(rows_before, rows, age, words, put_count(words, at, changed))
+    at = put_numbers(words, put(words, at, age, 8), count_newcomers(rows_before, rows), changed)
+    at = put_delta(rows_before, rows, age, words, at)
     for i in range(changed):
         if kinds[i] == TAKEN:
             record = things_before[which[i], 0] | TAKEN << THING_SLOT_BITS

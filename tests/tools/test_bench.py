@@ -81,7 +81,7 @@ def test_bytes_by_symbols_are_those_of_the_encoder():
     for age in (1, 9):
         views = [View(0, tick, rows[tick], bench_coders.NO_THINGS) for tick in (5, 5 + age)]
         bits = bench_coders.record_bits(rows[5], rows[5 + age], age)
-        assert len(delta_body(views[1], views[0])) == -(-(16 + bits) // 8)
+        assert len(delta_body(views[1], views[0])) == -(-(9 + bits) // 8)
 
 
 def test_people_of_the_motion_bench_are_spread_over_rooms_and_poses_are_everybodys():

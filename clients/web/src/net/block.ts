@@ -30,7 +30,7 @@ export function decodeBlock(body: Uint8Array, tick: number, keyframes: readonly 
   const base = age === 0 ? EMPTY : keyframes.find((each) => each.tick === (tick - age) >>> 0);
   if (base === undefined) return null;
   const bits = new BitReader(body, 1);
-  const [full, changed] = [bits.takeCount(), bits.takeCount()];
+  const [full, changed] = bits.take(1) === 1 ? [bits.takeCount(), bits.takeCount()] : [0, 0];
   if (full * FULL_BITS_MIN > bits.left || changed * THING_BITS_MIN > bits.left) throw new SnapshotError(`${body.length} bytes cannot hold ${full} people and ${changed} things`);
   const kept = readDelta(bits, base.avatars, age);
   const avatars = merged(kept, readFull(bits, full));
@@ -53,12 +53,14 @@ function readDelta(bits: BitReader, base: AvatarRows, age: number): AvatarRows {
 function readChange(bits: BitReader, rows: AvatarRows, row: number, mask: number, age: number): void {
   const acked = code.readSymbol(bits, code.ACK + (mask === 0 ? 0 : Math.min(age, code.ACK_AGES - 1)));
   rows.ack[row] = acked === code.ACK_ESCAPE ? bits.take(8) : rows.ack[row]! + acked;
-  if (mask & YAW_BIT) rows.yaw[row] = (rows.yaw[row]! + code.readDifference(bits, code.readSymbol(bits, code.YAW))) & 1023;
+  let largest = mask & YAW_BIT ? code.readSymbol(bits, code.YAW) : 0;
+  rows.yaw[row] = (rows.yaw[row]! + code.readDifference(bits, largest)) & 1023;
   if (mask & HEAD_BIT) readHead(bits, rows.head, 3 * row);
-  if (mask & HEAD_ROT_BIT) rows.headRot[row] = readRotation(bits, rows.headRot[row]!, code.HEAD_ROT, 1, 0, 0);
+  if (mask & HEAD_ROT_BIT) rows.headRot[row] = readRotation(bits, rows.headRot[row]!, code.HEAD_ROT, largest, 0);
+  largest = mask & HEAD_ROT_BIT ? largestClass() : 0;
   for (let side = 0; side < 2; side++) {
-    const largest = mask & (LEFT_BIT << (2 * side)) ? readHand(bits, rows.hand, 6 * row + 3 * side) : 0;
-    if (mask & (LEFT_ROT_BIT << (2 * side))) rows.handRot[2 * row + side] = readRotation(bits, rows.handRot[2 * row + side]!, code.HAND_ROT, code.CONTEXTS, largest, 1);
+    largest = mask & (LEFT_BIT << (2 * side)) ? readHand(bits, rows.hand, 6 * row + 3 * side, largest) : 0;
+    if (mask & (LEFT_ROT_BIT << (2 * side))) rows.handRot[2 * row + side] = readRotation(bits, rows.handRot[2 * row + side]!, code.HAND_ROT, largest, 1);
   }
   if (mask & OTHER_BIT) {
     rows.flags[row] = bits.take(8);
@@ -79,15 +81,15 @@ function readHead(bits: BitReader, head: Int32Array, at: number): void {
 }
 
 /** Moves a hand; the largest class of its differences. */
-function readHand(bits: BitReader, hand: Int32Array, at: number): number {
-  let [context, largest] = [code.HAND, 0];
+function readHand(bits: BitReader, hand: Int32Array, at: number, after: number): number {
+  let [context, largest] = [code.HAND + after, 0];
   for (let axis = 0; axis < 3; axis++) {
     const kind = code.readSymbol(bits, context);
     const value = hand[at + axis]! + 2 * code.readDifference(bits, kind);
     if (value < -HAND_ZERO || value >= HAND_ZERO) throw new SnapshotError("a hand leaves its range");
     hand[at + axis] = value;
     largest = Math.max(largest, kind);
-    context = code.nextRow(context, code.HAND, 1, kind);
+    context = code.nextRow(context, code.HAND, code.CONTEXTS, kind);
   }
   return largest;
 }
@@ -95,18 +97,21 @@ function readHand(bits: BitReader, hand: Int32Array, at: number): number {
 const fields = new Int32Array(3);
 const differences = new Int32Array(3);
 
+/** The largest class among the differences read last. */
+const largestClass = (): number => 32 - Math.clz32(Math.max(Math.abs(differences[0]!), Math.abs(differences[1]!), Math.abs(differences[2]!)));
+
 /** The rotation that `old` turned into; `hand` is 1 for one on the coarse grid. */
-function readRotation(bits: BitReader, old: number, first: number, contexts: number, context: number, hand: 0 | 1): number {
-  let [row, largest, switched] = [first + context, old & 3, false];
+function readRotation(bits: BitReader, old: number, first: number, after: number, hand: 0 | 1): number {
+  let [row, dropped, switched] = [first + after, old & 3, false];
   for (let k = 0; k < 3; k++) {
     let kind = code.readSymbol(bits, row);
     if (kind >= code.SWITCHED) [kind, switched] = [kind - code.SWITCHED, true];
     differences[k] = code.readDifference(bits, kind);
-    row = code.nextRow(row, first, contexts, kind);
+    row = code.nextRow(row, first, code.CONTEXTS, kind);
   }
-  if (switched) largest = bits.take(2);
-  expectedFields(old, largest, fields);
-  let packed = largest;
+  if (switched) dropped = bits.take(2);
+  expectedFields(old, dropped, fields);
+  let packed = dropped;
   for (let k = 0; k < 3; k++) {
     const expected = Math.min(Math.max(fields[k]!, hand), FIELD_MAX - hand) >> hand;
     const field = ((expected + differences[k]!) << hand) | hand;

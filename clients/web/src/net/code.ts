@@ -17,8 +17,8 @@ export const ACK = 0;
 export const YAW = ACK + ACK_AGES;
 export const HEAD = YAW + 1;
 export const HEAD_ROT = HEAD + 1 + 2 * CONTEXTS;
-export const HAND = HEAD_ROT + 1 + 2 * CONTEXTS;
-export const HAND_ROT = HAND + 1 + 2 * CONTEXTS;
+export const HAND = HEAD_ROT + 3 * CONTEXTS;
+export const HAND_ROT = HAND + 3 * CONTEXTS;
 
 /** `lookup[low bits of the stream]` is symbol << 4 | length, or 0 where there is no code. */
 function lookup(lengths: string, longest: number): Uint16Array {

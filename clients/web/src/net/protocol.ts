@@ -7,7 +7,7 @@ import { decode, encode } from "@msgpack/msgpack";
 import type { Bytes } from "../bytes";
 
 /** First 8 bytes of the protocol's hash; the shard refuses another. Pinned by tests/vectors. */
-export const PROTOCOL = "bb945c03f49152d7";
+export const PROTOCOL = "95694c0f4273d6db";
 
 export type Role = "patient" | "clinician" | "carer" | "student" | "observer" | "operator";
 export type Priority = "high" | "medium" | "low";
