@@ -139,7 +139,7 @@ class Bare:
         self.context.term()
 
 
-def _measure(way: Way, frames: Sequence[bytes], folder: Path, curve: CurvePair) -> tuple[float, float]:
+def cost_of(way: Way, frames: Sequence[bytes], folder: Path, curve: CurvePair) -> tuple[float, float]:
     """Microseconds per client and tick: all threads, and the tick's own."""
     bare = Bare(way, folder, curve)
     due_s = time.monotonic()
@@ -164,7 +164,7 @@ def run() -> list[Row]:
         for _ in range(ROUNDS):
             for way in WAYS:
                 if zmq_calls.AVAILABLE or not way.compiled:
-                    found[way.name].append(_measure(way, frames, Path(folder), curve))
+                    found[way.name].append(cost_of(way, frames, Path(folder), curve))
     rows = []
     for name, values in found.items():
         if values:

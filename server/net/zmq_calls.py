@@ -157,10 +157,19 @@ def same(one: Bytes, other: Bytes) -> bool:
 
 
 @njit(cache=True)
+def receive(message: int, socket: int) -> int:
+    """Read the next part into `message`; its size, or -1 if nothing waits. A signal in between changes nothing."""
+    while True:
+        size: int = msg_recv(message, socket, NOBLOCK)
+        if size >= 0 or last_errno() != EINTR:
+            return size
+
+
+@njit(cache=True)
 def drop_rest(socket: int, message: int) -> None:
     """Read and forget the other parts of a message."""
     while msg_more(message):
-        if msg_recv(message, socket, NOBLOCK) < 0:
+        if receive(message, socket) < 0:
             return
 
 
@@ -191,9 +200,9 @@ def read_peers(socket: int, property_name: Bytes, known: Known, frame_bytes_max:
     msg_init(first)
     msg_init(second)
     while poses < inbox.rows.shape[0] and others < inbox.sizes.shape[0]:
-        if used + head + frame_bytes_max > inbox.other.shape[0] or msg_recv(first, socket, NOBLOCK) < 0:
+        if used + head + frame_bytes_max > inbox.other.shape[0] or receive(first, socket) < 0:
             break
-        if not msg_more(first) or msg_recv(second, socket, NOBLOCK) < 0:
+        if not msg_more(first) or receive(second, socket) < 0:
             continue
         if msg_more(second):
             multipart += 1

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from server.net.keys import load_or_make_curve
 from server.sim.bits import words_for
 from server.sim.frame import read_frame
 from server.sim.snapshot import View, decode_body, delta_body, view_of
 from server.sim.state import new_things
-from tools import bench_coders, bench_edge, plain_codec, rans
+from tools import bench_coders, bench_edge, bench_growth, bench_native, plain_codec, rans
 from tools.bench import SECTIONS, main, write_json
 from tools.bench_codec import a_scene, bytes_per_avatar, naive_bytes
 from tools.bench_fanout import ROOM, frames_of_a_room
@@ -118,6 +119,22 @@ def test_the_edge_bench_measures_an_edge_among_browsers(monkeypatch):
         monkeypatch.setattr(bench_edge, name, value)
     sample = bench_edge.our_edge(3, 100)
     assert 0 < sample.low <= sample.median <= sample.high
+
+
+def test_the_growth_bench_turns_a_whole_shard(monkeypatch):
+    for name, value in (("TICKS", 2), ("ROUNDS", 1), ("WARM", 1)):
+        monkeypatch.setattr(bench_growth, name, value)
+    (row,) = bench_growth.rows_of(20)
+    assert row.sample.median > 0 and "publish" in row.note
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_native_bench_tells_the_tick_from_all_threads(monkeypatch, tmp_path, compiled):
+    for name, value in (("CLIENTS", 3), ("TICKS", 5)):
+        monkeypatch.setattr(bench_native, name, value)
+    curve = load_or_make_curve(tmp_path / "keys")
+    whole, own = bench_native.cost_of(bench_native.Way("one", compiled=compiled), [b"\x01" * 300], tmp_path, curve)
+    assert 0 < own < whole
 
 
 def test_the_clock_of_another_process_is_its_processor_time():
