@@ -20,9 +20,9 @@ from server.sim.rows import View
 from server.world.commands import Role
 from server.world.events import Offered, Refused, RoomEntered, ThingInfo, ThingTaken, Waiting, WaitingList, YouWait
 from server.world.scene import Room
+from tools.backoff import Backoff
 from tools.eyes import Eyes
 from tools.fleet_state import (
-    BACKOFF_S,
     Bot,
     Longs,
     Member,
@@ -42,13 +42,13 @@ from tools.scenes import Director
 OUT, OPENING, IN = 0, 1, 2  # states of a bot
 OPENING_MAX = 48  # handshakes under way at once
 HELLO_PATIENCE_S = 8.0
-SILENCE_S = 4.0  # nothing at all for so long: the server is gone
-BACKOFF_MAX_S = 5.0
+SILENCE_S = 8.0  # nothing at all for so long: the server is gone
+FIRST_S, CAP_S = 0.5, 5.0  # of coming back
 SLICES = 5  # poses of one interval go out in so many groups, as people's would
 SIGHT_S = 0.2  # how often what lies where is gathered anew
 WATCHED_S = 1.5  # the same bots are watched closely for so long
 SLOTS = 4096
-GONE_CODES = frozenset({"resume", "over", "bye", "left"})  # the seat is lost: come in anew
+GONE_CODES = frozenset({"resume", "token", "over", "bye", "left", "seat-gone"})  # the seat is lost: come in anew
 EVERY, FIRST = 1, 2
 NAMES = {tag_of(kind): kind.__name__ for kind in message_types(ServerMessage)}
 WANTED = {
@@ -76,7 +76,9 @@ class Fleet:
     ) -> None:
         """`share`: of the bots, how many are watched closely at any time."""
         n = len(members)
-        self.bots = [Bot(member, Ed25519PrivateKey.generate()) for member in members]
+        self._dice = np.random.Generator(np.random.PCG64([seed, 2]))
+        draw = self._dice.random
+        self.bots = [Bot(member, Ed25519PrivateKey.generate(), Backoff(draw, FIRST_S, CAP_S)) for member in members]
         self.state, self.seq = np.zeros(n, np.int8), np.zeros(n, np.int64)
         self.room, self.home, self.slot = np.full(n, -1), np.full(n, -1), np.full(n, -1)
         self.heard_s, self.sent_ns = np.zeros(n), np.zeros((n, 256), np.int64)
@@ -96,7 +98,6 @@ class Fleet:
         self.on_refused: Callable[[int, Refused], None] = lambda bot, refused: None
         self.on_waiting: Callable[[int, list[Waiting]], None] = lambda bot, waiting: None  # a bot that may admit
         self._mint, self._seed, self._dt_s = mint, seed, 1.0 / hz
-        self._dice = np.random.Generator(np.random.PCG64([seed, 2]))
         self._next_s = self._watch_s = self._sight_s = 0.0
         self._slices: deque[tuple[float, Longs]] = deque()
         self._rows: Rows | None = None
@@ -148,8 +149,7 @@ class Fleet:
         self.counters[f"out_{why}"] += 1
         self._leave_place(number)
         self.state[number] = OUT
-        bot.again_s = now_s + bot.pause_s * float(self._dice.uniform(0.5, 1.0))
-        bot.pause_s = min(bot.pause_s * 2, BACKOFF_MAX_S)
+        bot.again_s = now_s + bot.backoff.failed()
 
     def _leave_place(self, number: int) -> None:
         place = self.places.get(int(self.room[number]))
@@ -181,7 +181,8 @@ class Fleet:
         self.heard_s[number] = now_s
         match message:
             case Welcome():
-                bot.resume, bot.pause_s, bot.client = message.resume, BACKOFF_S, message.client
+                bot.resume, bot.client = message.resume, message.client
+                bot.backoff.succeeded()
                 self.tick_hz = message.tick_hz
                 self.counters["resumed" if message.resumed else "joined"] += 1
             case RoomEntered():
@@ -205,7 +206,7 @@ class Fleet:
     def _bye(self, number: int, code: str, now_s: float) -> None:
         if self.state[number] == OUT:
             return  # an answer to what was on its way before
-        if self.state[number] == OPENING or code in GONE_CODES:
+        if code in GONE_CODES:
             self.bots[number].resume = b""
         self._out(number, now_s, f"bye_{code}")
 

@@ -16,14 +16,13 @@ from server.sim.rows import BIAS, View
 from server.world.commands import Admit, Go, Grab, Offer, Release, Role, Say, Sit
 from server.world.events import ThingInfo
 from server.world.scene import Room
+from tools.backoff import Backoff
 from tools.eyes import Glimpse
 from tools.lines import Mail
 from tools.manners import Act, Lying, Sight
 from tools.minds import Crowd
 
 Longs = npt.NDArray[np.int64]
-
-BACKOFF_S = 0.5
 
 
 class Member(NamedTuple):
@@ -40,12 +39,12 @@ class Bot:
 
     member: Member
     key: Ed25519PrivateKey
+    backoff: Backoff
     resume: bytes = b""
     client: int = 0
     avatar: int = 0  # handle
     asked_s: float = 0.0
     again_s: float = 0.0
-    pause_s: float = BACKOFF_S
     rights: frozenset[str] = frozenset()
 
 
