@@ -22,6 +22,7 @@ from server.edge import app as public
 from server.edge import logs
 from server.edge.browser import NOT_KNOWN
 from server.edge.exchange import RESTART, Exchange
+from server.edge.patience import Patience
 from server.edge.static import ClientError, client_folder, load_assets
 from server.net.addresses import addresses
 from server.net.edgewire import EdgeWire
@@ -62,6 +63,7 @@ class Edge:
         self.tls = tls_context(config)
         self.assets = load_assets(client)
         self._runners: list[web.AppRunner] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self.url = self.admin_url = ""
 
     async def start(self) -> None:
@@ -79,7 +81,7 @@ class Edge:
         self.admin_url = await self._listen(
             admin_port.build(self.admin), "admin_port", config.admin_host, self._admin_port(), None
         )
-        self._following = asyncio.create_task(self.exchange.follow())
+        self._tasks.append(asyncio.create_task(self.exchange.follow()))
 
     def _facing(self, conn: int) -> int:
         """Which way a browser's person looks; see `net.edgewire.Views`."""
@@ -104,8 +106,12 @@ class Edge:
         runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=STOP_S, keepalive_timeout=KEEPALIVE_S
         )
+        patience = Patience(SystemClock())
+        app.middlewares.append(patience.note)
         await runner.setup()
         self._runners.append(runner)
+        if runner.server is not None:
+            self._tasks.append(asyncio.create_task(patience.watch(runner.server)))
         shared = self.config.edges > 1 and name == "edge_port"
         site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=BACKLOG, reuse_port=shared or None)
         try:
@@ -133,8 +139,8 @@ class Edge:
             exchange.close()
         for runner in self._runners:
             await runner.cleanup()
-        if following := getattr(self, "_following", None):
-            following.cancel()
+        for task in self._tasks:
+            task.cancel()
         self.wire.close()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from server.config import Limits
-from server.edge import browser, lines
+from server.edge import browser, lines, patience
 from server.edge.frames import close_frame
 from server.edge.lines import SocketLine, TransportLine
 from server.edge.process import allow_files
@@ -191,6 +191,31 @@ def test_everybody_of_every_manner_can_be_sent_away(shard, way, monkeypatch):
             await visit.edge.exchange.emptied()
             writer.close()
             mute.close()
+
+    asyncio.run(story())
+
+
+def test_connections_that_never_ask_for_anything_are_ended_and_others_stay(shard, visiting, monkeypatch):
+    monkeypatch.setattr(patience, "LOOK_S", 0.02)
+    monkeypatch.setattr(patience, "FIRST_REQUEST_S", 0.3)
+
+    async def story():
+        async with visiting() as visit, asyncio.timeout(20):
+            host, port = visit.edge.url.split("//")[1].split(":")
+            reader, writer = await rough(visit)
+            async with visit.http.get(visit.edge.url + "/healthz") as answer:
+                assert answer.status == 200
+                begun = [b"", b"GET /ws HTTP/1.1\r\nHost: x\r\n"]
+                silent = [await asyncio.open_connection(host, port) for _ in begun]
+                for (_, out), words in zip(silent, begun, strict=True):
+                    out.write(words)
+                assert [await into.read() for into, _ in silent] == [b"", b""]
+            writer.write(masked(b"\x80still"))
+            assert await frames(reader, 1) == [b"\x82\x07\x90\x80still"]
+            async with visit.http.get(visit.edge.url + "/healthz") as answer:
+                assert answer.status == 200
+            for _, out in [*silent, (reader, writer)]:
+                out.close()
 
     asyncio.run(story())
 
