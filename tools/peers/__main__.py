@@ -5,6 +5,7 @@ comparison could not be made.
 """
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,7 @@ def peers(
     limits: bool = True,
     growth: bool = True,
     parts: bool = True,
+    minutes: float = 0.0,
     add: Path | None = None,
     json: Path | None = None,
     markdown: Path | None = None,
@@ -60,6 +62,7 @@ def peers(
     limits: search for the largest load that each server holds
     growth: what a client of ours costs from 100 to 1,000 of them
     parts: views of a hall beside StateView, and what single parts of ours cost
+    minutes: begin no more repeats of the rows after so long; 0 for no end
     add: figures of an earlier run, shown beside those of this one
     json: write the figures here
     markdown: write the tables here
@@ -67,6 +70,8 @@ def peers(
     check_machine()
     console = Console()
     bench = Bench(chosen(only), console, QUICK_WARM_S if quick else WARM_S, QUICK_RUN_S if quick else seconds)
+    if minutes:
+        bench.until_s = time.monotonic() + 60.0 * minutes
     results = Results(machine=machine())
     if rows:
         results.runs = bench.compare(ROWS[1:] if quick else ROWS, 1 if quick else repeats)

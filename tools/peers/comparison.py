@@ -42,11 +42,15 @@ class Results(msgspec.Struct, kw_only=True):
     skipped: dict[str, str] = {}
 
     def add(self, earlier: "Results") -> None:
-        """Take in what another run measured, beside what this one did."""
-        self.runs = {**earlier.runs, **self.runs}
+        """Take in what another run measured, beside what this one did: its repeats count too."""
+        self.runs = _both(earlier.runs, self.runs)
         self.largest = {**earlier.largest, **self.largest}
-        self.growth = {**earlier.growth, **self.growth}
+        self.growth = _both(earlier.growth, self.growth)
         self.interest, self.apart = self.interest or earlier.interest, self.apart or earlier.apart
+
+
+def _both(earlier: dict[str, list[Figures]], later: dict[str, list[Figures]]) -> dict[str, list[Figures]]:
+    return {name: earlier.get(name, []) + later.get(name, []) for name in {**earlier, **later}}
 
 
 class Bench:
@@ -56,6 +60,7 @@ class Bench:
         self.names, self.console, self.warm_s, self.run_s = names, console, warm_s, run_s
         self.skipped: dict[str, str] = {}
         self.wrong = 0
+        self.until_s = float("inf")  # monotonic: no run of a row begins after it
 
     def run(self, name: str, clients: int, room: int) -> Figures | None:
         """One run, told of; None if it could not be made, which is told and counted."""
@@ -80,6 +85,9 @@ class Bench:
         """Everybody on every row, interleaved."""
         out: dict[str, list[Figures]] = defaultdict(list)
         for repeat, row, name in interleave(rows, self.names, repeats):
+            if time.monotonic() > self.until_s:
+                self.console.print("no time for more repeats")
+                break
             if name == self.names[0]:
                 self.console.print(f"{row.name}, repeat {repeat + 1} of {repeats}")
             if name in self.skipped or row.room < SMALLEST_ROOM.get(name, 0):

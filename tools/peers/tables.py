@@ -44,9 +44,14 @@ def by_server(runs: Sequence[Figures]) -> dict[str, list[Figures]]:
     return dict(out)
 
 
+def settled(runs: Sequence[Figures]) -> list[Figures]:
+    """The runs that were held, all if none was: a server that could not keep up did less than its work."""
+    return [f for f in runs if f.held] or list(runs)
+
+
 def table(row: Row, runs: Sequence[Figures], names: Mapping[str, str], ours: str = "") -> str:
     """One kind of load: every server beside ours; "x" is what it takes, as a multiple of ours."""
-    grouped = by_server(runs)
+    grouped = {name: settled(figures) for name, figures in by_server(runs).items()}
     base = {c.title: spread_of([c.of(f) for f in grouped[ours]]).median for c in COLUMNS} if ours in grouped else {}
     head = ["server", *(c.title for c in COLUMNS), "held"]
     lines = [f"### {row.name}", "", _line(head), _line(["---"] * len(head))]
@@ -57,10 +62,11 @@ def table(row: Row, runs: Sequence[Figures], names: Mapping[str, str], ours: str
             text = cell(spread, column.form)
             times = ratio(base.get(column.title, 0.0), spread.median)
             cells.append(f"{text} (x {times:.2f})" if column.compared and times and name != ours else text)
-        cells.append(_held(figures))
+        cells.append(_held([f for f in runs if f.server == name]))
         lines.append(_line(cells))
     others = spread_of([100 * f.others for f in runs])
-    lines += ["", f"{max(map(len, grouped.values()))} runs each. Meanwhile others on this machine took "
+    most = max(map(len, by_server(runs).values()))
+    lines += ["", f"{most} runs each; figures are of those that were held. Meanwhile others on this machine took "
                   f"{cell(others, '.0f')} % of its two cores' 200 %."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -100,6 +106,7 @@ def growth_table(rows: Sequence[tuple[Row, list[Figures]]]) -> str:
     """Cost of a client as their number grows, against the first row."""
     head = ["clients", "CPU, % of the core", "us per client and tick", "against the first", "p99 ms", "memory, KB each"]
     lines = [_line(head), _line(["---"] * len(head))]
+    rows = [(row, settled(runs)) for row, runs in rows]
     first = spread_of([f.us for f in rows[0][1]]).median
     for row, runs in rows:
         us = spread_of([f.us for f in runs])
