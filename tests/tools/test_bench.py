@@ -17,7 +17,7 @@ from server.sim.bits import words_for
 from server.sim.frame import read_frame
 from server.sim.snapshot import View, decode_body, delta_body, view_of
 from server.sim.state import new_things
-from tools import bench_coders, bench_edge, bench_growth, bench_native, plain_codec, rans
+from tools import bench_coders, bench_edge, bench_growth, bench_native, bench_views, plain_codec, rans
 from tools.bench import SECTIONS, main, write_json
 from tools.bench_codec import a_scene, bytes_per_avatar, naive_bytes
 from tools.bench_fanout import ROOM, frames_of_a_room
@@ -126,6 +126,15 @@ def test_the_growth_bench_turns_a_whole_shard(monkeypatch):
         monkeypatch.setattr(bench_growth, name, value)
     (row,) = bench_growth.rows_of(20)
     assert row.sample.median > 0 and "publish" in row.note
+
+
+def test_the_views_bench_shows_a_hall_to_everybody_in_it(monkeypatch):
+    for name, value in (("WINDOW", 3), ("REPEATS", 2), ("WARM_UP", 11)):
+        monkeypatch.setattr(bench_views, name, value)
+    (cost, updates, size), each = bench_views.rows_of(80, 1)
+    assert cost.sample.median == each * 80 > 0 and updates.sample.median > 0
+    assert 0 < size.sample.median < 500 and "0.00 blocks held back" in size.note
+    assert bench_views.with_sending(10).unit == "us/tick"
 
 
 @pytest.mark.parametrize("compiled", [True, False])
