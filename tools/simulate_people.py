@@ -8,11 +8,12 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple, Protocol
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.edge.exchange import Question
 from server.net.messages import Ping
-from server.net.token import Claims
+from server.net.token import Claims, base64url
 from server.twin.orders import Order, to_fhir
 from server.world import commands, events
 from server.world.commands import ROLES, Role
@@ -22,6 +23,7 @@ from tools.client import Client, WireMessage
 from tools.link import Faults
 from tools.link_memory import End, FaultyLine
 from tools.memory_house import House
+from tools.simulate_checks import need
 
 HELLO_PATIENCE_S = 4.0
 SILENCE_S = 3.0
@@ -32,6 +34,7 @@ class Scene(Protocol):
     """What people need of the simulation."""
 
     plans: tuple[RoomPlan, ...]
+    invites: list[tuple[str, str]]  # code and room, of all that were made
 
     @property
     def house(self) -> House:
@@ -95,7 +98,7 @@ class Person:
         self.resumable = False
         self.calm = False  # does nothing any more but stand and look
         self.wish = (0, 0)
-        self.invite = ""
+        self.invite = self.token = ""
 
     def _fresh_client(self) -> Watcher:
         key = Ed25519PrivateKey.from_private_bytes(self.name.encode().ljust(32, b"."))
@@ -156,7 +159,24 @@ class Person:
         self.out(self.scene.house.clock.monotonic_s(), "crash")
         self.client, self.resumable = self._fresh_client(), False
 
+    def _redeem(self, now_s: float) -> None:
+        """Use an invite of the house at the edge; its token is good for the next knock."""
+        code, room = self.dice.choice(self.scene.invites)
+        key = base64url(self.client.public)
+        body = msgspec.json.encode({"room": room, "invite": code, "name": self.name, "key": key})
+        self.scene.ask("redeem", body, self._redeemed)
+        self.again_s = now_s + 0.5
+
+    def _redeemed(self, status: int, body: bytes) -> None:
+        need(status in (200, 403, 503), "invite", f"an invite was answered with {status}")
+        self.token = msgspec.json.decode(body)["token"] if status == 200 else ""
+        self.scene.note(f"{self.name} used an invite: {status}")
+
     def _knock(self, now_s: float) -> None:
+        may_redeem = self.via == "edge" and not self.resumable and not self.token and bool(self.scene.invites)
+        if may_redeem and self.dice.random() < 0.4:
+            self._redeem(now_s)
+            return
         end = self.scene.connect(self.via)
         if end is None:
             self.again_s = now_s + self.backoff.failed()
@@ -173,7 +193,8 @@ class Person:
         room = self.dice.choice(("lobby", "hall", "ward", "ward", "clinic"))
         if self.role == "operator" and room == "ward":
             room = "lobby"
-        token = house.tokens.mint_join(Claims(room, self.role, self.name), house.clock.now_s)
+        token = self.token or house.tokens.mint_join(Claims(room, self.role, self.name), house.clock.now_s)
+        self.token = ""
         self.client.say_hello(self.line, token=token)
 
     def listen(self) -> list[WireMessage]:
@@ -190,6 +211,7 @@ class Person:
                 self.backoff.succeeded()
             elif isinstance(message, events.InviteMade):
                 self.invite = message.code
+                self.scene.invites.append((message.code, message.room))
         return heard
 
     # --- living -------------------------------------------------------------------------------------------------------

@@ -146,8 +146,11 @@ class Truth:
         off = max(abs(int(head[axis]) - person.head_mm[axis]) for axis in (0, 2))
         need(off <= STEP_MM // 2, "view", f"{name} sees slot {slot} {off} mm off from far in tick {moment.tick}")
 
-    def whole(self, client: Client, number: int) -> bool:
-        """Whether a client sees all there is: every block in view as of its newest frame, and everybody from far."""
+    def whole(self, client: Client, number: int, stale: int) -> bool:
+        """Whether a client sees all there is: everybody from far, and every block in view as of its newest frame.
+
+        `stale`: so many ticks older it may be, where not every tick has room for every block.
+        """
         frame = client.seen.frame
         moment = self.moments.get(frame.tick)
         look = None if moment is None else moment.looks.get(number)
@@ -156,6 +159,6 @@ class Truth:
         cells = look.cells | ({HERO_CELL} if look.room in moment.halls else set())
         for cell in cells:
             truth, seen = moment.block(look.room, cell), client.seen.blocks.get(cell)
-            if len(truth.rows) + len(truth.things) and (seen is None or seen.tick != frame.tick):
+            if len(truth.rows) + len(truth.things) and (seen is None or seen.tick < frame.tick - stale):
                 return False
         return look.room not in moment.halls or set(client.seen.everybody) == moment.members(look.room)
