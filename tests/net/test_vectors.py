@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from server.config import Limits
 from server.net import messages, protocol
 from server.net.session import Pose, ProtocolError, Session, parse, read_hello
+from server.sim.code_lengths import MASK_LENGTHS, ROWS_LENGTHS
 from server.sim.far import decode_far
 from server.sim.frame import read_frame
 from server.sim.poses import POSE
@@ -19,7 +20,7 @@ from server.sim.rotation import pack_rotation, unpack_rotation
 from server.sim.snapshot import SnapshotError, View, decode_body
 from server.twin import shown
 from server.world import events
-from tools import vectors, vectors_snapshot
+from tools import train_codec, vectors, vectors_snapshot
 from tools.waves import WaveError, read_wave
 
 
@@ -160,3 +161,8 @@ def test_the_hash_is_of_the_text() -> None:
     golden = load("protocol")
     assert golden["hash"] == protocol.PROTOCOL_HASH.hex() and len(protocol.PROTOCOL_HASH) == 8
     assert golden["text"] == protocol.canonical()
+
+
+def test_the_browser_has_the_same_codes() -> None:
+    assert train_codec.WEB.read_text(encoding="utf-8") == train_codec.web_text(list(ROWS_LENGTHS), MASK_LENGTHS)
+    assert train_codec.PYTHON.read_text(encoding="utf-8") == train_codec.python_text(list(ROWS_LENGTHS), MASK_LENGTHS)
