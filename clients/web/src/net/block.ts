@@ -42,6 +42,7 @@ export function decodeBlock(body: Uint8Array, tick: number, keyframes: readonly 
 const EMPTY: BlockRows = { tick: 0, avatars: makeRows(0), things: new Map() };
 
 function readDelta(bits: BitReader, base: AvatarRows, age: number): AvatarRows {
+  if (base.count === 0) return EMPTY.avatars;
   const rows = makeRows(base.count);
   for (let i = 0; i < base.count; i++) {
     const mask = code.readMask(bits);
@@ -122,6 +123,7 @@ function readRotation(bits: BitReader, old: number, first: number, after: number
 }
 
 function readFull(bits: BitReader, count: number): AvatarRows {
+  if (count === 0) return EMPTY.avatars;
   const rows = makeRows(count);
   for (let before = -1; rows.count < count; before = rows.slot[rows.count - 1]!) readRow(bits, rows, before);
   return rows;

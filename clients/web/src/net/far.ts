@@ -7,6 +7,7 @@ const HEAD_BYTES = 4;
 const RECORD_BITS = 60;
 const STEP = 16; // mm of a length, 1/1024 turns of yaw
 const BIAS = 8192;
+const SLOTS = 4096;
 
 /** Who is in one class: slots with slot % parts == part. */
 export interface FarBlock {
@@ -44,6 +45,7 @@ function readRecord(bits: BitReader, rows: FarRows, i: number, tick: number): vo
 /** Everybody of a hall as last heard, a class at a time: who is missing from a newer block of the class has left. */
 export class FarTier {
   private parts: (FarRows | undefined)[] = [];
+  private readonly where = new Int32Array(SLOTS); // of a slot: its row << 8 | its part, + 1; -1 near
 
   /** Takes in a FAR body; what was heard stays as it is if that throws SnapshotError. */
   take(body: Uint8Array, tick: number): void {
@@ -64,12 +66,12 @@ export class FarTier {
 
   /** Everybody who is not among the near rows, slots ascending. */
   beyond(near: AvatarRows): FarRows {
-    const [seen, where] = [new Uint8Array(4096), new Int32Array(4096)];
-    for (let i = 0; i < near.count; i++) seen[near.slot[i]!] = 1;
+    const where = this.where.fill(0);
+    for (let i = 0; i < near.count; i++) where[near.slot[i]!] = -1;
     let count = 0;
     this.parts.forEach((rows, part) => {
       for (let i = 0; rows !== undefined && i < rows.count; i++) {
-        if (seen[rows.slot[i]!]! !== 0) continue;
+        if (where[rows.slot[i]!]! < 0) continue;
         where[rows.slot[i]!] = 1 + i * 256 + part;
         count++;
       }

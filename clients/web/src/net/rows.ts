@@ -33,19 +33,20 @@ export interface FarRows {
   tick: Uint32Array; // (n) of the frame it came with
 }
 
-/** Empty rows with room for `n` avatars. */
+/** Empty rows with room for `n` avatars, all in one buffer. */
 export function makeRows(n: number): AvatarRows {
+  const b = new ArrayBuffer(55 * n);
   return {
     count: 0,
-    slot: new Uint16Array(n),
-    ack: new Uint8Array(n),
-    head: new Int32Array(3 * n),
-    headRot: new Uint32Array(n),
-    yaw: new Uint16Array(n),
-    flags: new Uint8Array(n),
-    grips: new Uint8Array(n),
-    hand: new Int32Array(6 * n),
-    handRot: new Uint32Array(2 * n),
+    slot: new Uint16Array(b, 48 * n, n),
+    ack: new Uint8Array(b, 52 * n, n),
+    head: new Int32Array(b, 0, 3 * n),
+    headRot: new Uint32Array(b, 12 * n, n),
+    yaw: new Uint16Array(b, 50 * n, n),
+    flags: new Uint8Array(b, 53 * n, n),
+    grips: new Uint8Array(b, 54 * n, n),
+    hand: new Int32Array(b, 16 * n, 6 * n),
+    handRot: new Uint32Array(b, 40 * n, 2 * n),
   };
 }
 

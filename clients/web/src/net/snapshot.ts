@@ -35,6 +35,8 @@ export class FrameDecoder {
   private room = -1;
   private known = new Map<number, Known>();
   private far = new FarTier();
+  private readonly from = new Uint16Array(SLOTS); // of a slot: the block it is shown from, + 1
+  private readonly row = new Uint16Array(SLOTS); // and the row there
 
   /** What is in view with this frame, or null if nothing in it is news. Throws SnapshotError on anything malformed. */
   decode(bytes: Uint8Array): View | null {
@@ -79,7 +81,7 @@ export class FrameDecoder {
     const cells = [...this.known].filter(([, { shown }]) => shown !== undefined).map(([cell, { shown }]) => ({ hero: cell === HERO_CELL, rows: shown! }));
     cells.sort((a, b) => Number(b.hero) - Number(a.hero) || b.rows.tick - a.rows.tick);
     const held = new Set<number>();
-    const [things, from, row] = [new Map<number, ThingRow>(), new Uint16Array(SLOTS), new Uint16Array(SLOTS)];
+    const [things, from, row] = [new Map<number, ThingRow>(), this.from.fill(0), this.row];
     let count = 0;
     cells.forEach(({ rows }, number) => {
       for (const thing of rows.things.values()) if (!things.has(thing.slot)) things.set(thing.slot, thing);
