@@ -4,6 +4,7 @@ import { parseLink } from "@/net/join";
 import { encodePose, POINTING, POSE_BYTES, RAISED, yawFromWire, yawToWire } from "@/net/pose";
 import { TRANSITIONS } from "@/net/session";
 import { connectionWord, titleOf } from "@/quality";
+import { Model } from "@/model";
 import { listed } from "@/ui/people";
 import type { Person } from "@/net/protocol";
 import { floorOf, type Layout, monitorPlace } from "@/scene/layout";
@@ -85,4 +86,16 @@ it("a thousand people are listed to a maximum: oneself, who speaks, then by name
   expect(listed(people, " PERSON 04", own, new Set(), 60).found).toBe(10);
   expect(listed(people, "clinic", own, new Set(), 60).shown).toEqual([people[500]]);
   expect(listed(people, "nobody", own, new Set(), 60)).toEqual({ shown: [], found: 0 });
+});
+
+it("comings and goings are noted in a small company, not in a hall", () => {
+  const model = new Model();
+  const person = (slot: number): Person => ({ avatar: slot, name: `Person ${slot}`, role: "student", person: new Uint8Array(16), muted: false, away: false });
+  for (let slot = 1; slot <= 300; slot++) model.apply({ kind: "came", who: person(slot) });
+  expect(model.people.size).toBe(300);
+  expect(model.lines.map((line) => line.text).slice(-2)).toEqual(["Person 40 (student) came in", "There are many people here: who comes and goes is not listed any more."]);
+  for (let slot = 300; slot > 3; slot--) model.apply({ kind: "left", avatar: slot, reason: "" });
+  expect(model.people.size).toBe(3);
+  expect(model.lines.at(-1)!.text).toBe("Person 4 left");
+  expect(model.lines.length).toBeLessThan(90);
 });

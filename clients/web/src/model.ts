@@ -128,7 +128,8 @@ export class Model {
   private came(person: Person): void {
     const slot = slotOf(person.avatar);
     const known = this.people.get(slot);
-    if (this.people.size > NOTED_MAX) return void this.people.set(slot, person);
+    if (this.people.size === NOTED_MAX && known === undefined) this.note("There are many people here: who comes and goes is not listed any more.");
+    if (this.people.size >= NOTED_MAX) return void this.people.set(slot, person);
     if (known?.avatar !== person.avatar) this.note(`${person.name} (${person.role}) came in`);
     else if (known.away && !person.away) this.note(`${person.name} is back`);
     this.people.set(slot, person);
