@@ -14,7 +14,7 @@ from crowd import Crowd
 from tools.access import Pass
 from tools.lines import NativeLines
 from tools.lines_web import WebLines
-from tools.swarm_house import House, read_stats
+from tools.swarm_house import House, prime, read_stats
 from tools.swarm_rooms import RoomPlan, room_slug, write_rooms
 from tools.swarm_run import free_port
 
@@ -141,6 +141,7 @@ class Site:
 
 @pytest.fixture(scope="session")
 def whole_site(tmp_path_factory):
+    prime(lambda _: None)
     made = Site(tmp_path_factory.mktemp("overload"))
     with made.house:
         made.open()
