@@ -69,7 +69,7 @@ class Rude:
     def pose(self) -> None:
         """A pose with a value that cannot be."""
         self.seq += 1
-        self.send(bytes([0x10]) + self.seq.to_bytes(4, "little") + self.dice.randbytes(34))
+        self.send(bytes([0x10]) + max(0, self.seq).to_bytes(4, "little") + self.dice.randbytes(34))
 
     def vanish(self) -> None:
         """Gone without a word."""
