@@ -245,5 +245,7 @@ def _work(plan: Plan, pipe: "Connection[object, object]") -> None:
                     return
         finally:
             drive.close()
+    except (BrokenPipeError, EOFError):
+        return  # nobody listens any more
     except (DriveError, OSError, ValueError) as error:
         pipe.send(str(error))
