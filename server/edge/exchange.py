@@ -25,7 +25,8 @@ from server.net.edgewire import EdgeEvent, EdgeWire, LinkDown, LinkUp, Seen
 
 SNAPSHOT_WAITING_MAX = 32_768  # bytes on a connection before snapshots are left out
 PENDING_MAX = 1024  # open questions of the HTTP side
-BATCH_AT = 0.7  # of a tick after the last snapshot: the batch is there before the shard's next drain
+LEAD_S = 0.012  # the batch goes so long before a tick is full: a snapshot is here a while after its tick began
+BEAT_AT_MIN = 0.3  # of a tick
 RESTART, ENDED = 1012, 4000  # WebSocket close codes
 ANSWER_S = 5.0
 
@@ -57,6 +58,7 @@ class Exchange:
         self._gone: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tick, self._tick_s = -1, 0.0
+        self._took_s = 0.0  # what a beat takes lately
         self._empty = asyncio.Event()
         self.welcomed = asyncio.Event()  # set once the shard has welcomed this edge for the first time
 
@@ -133,7 +135,7 @@ class Exchange:
         if self._timer is not None:
             return
         dt_s = 1.0 / (self.welcome.tick_hz if self.welcome else 30)
-        due_s = next_beat_s(self._clock.monotonic_s(), self._tick_s, dt_s)
+        due_s = next_beat_s(self._clock.monotonic_s(), self._tick_s, dt_s, self._took_s)
         self._timer = asyncio.get_running_loop().call_later(due_s, self._beat)
 
     def _beat(self) -> None:
@@ -145,6 +147,7 @@ class Exchange:
         for browser in [one for one in self.browsers.values() if one.due_s <= now_s]:
             self._look_after(browser, now_s)
         self._send_batch()
+        self._took_s = max(self._clock.monotonic_s() - now_s, 0.95 * self._took_s)
         if self.browsers or self._gone:
             self._schedule()
 
@@ -274,13 +277,14 @@ class Exchange:
             del self._open[request]
 
 
-def next_beat_s(now_s: float, tick_s: float, dt_s: float) -> float:
-    """How long to wait before the next beat: up to BATCH_AT of a tick of `dt_s`; the newest began at `tick_s`.
+def next_beat_s(now_s: float, tick_s: float, dt_s: float, took_s: float) -> float:
+    """How long to wait before the next beat, which takes `took_s`; the newest tick of `dt_s` was seen at `tick_s`.
 
-    A batch sent then waits hardly at all at the shard, and one a tick is enough: the next is half a tick away at least.
-    Without snapshots to go by it is half a tick.
+    It is late enough that what it sends waits hardly at all at the shard, and early enough to be there for the next
+    tick. One a tick is enough: the next is half a tick away at least. Without snapshots to go by it is half a tick.
     """
     if not 0.0 <= now_s - tick_s < 1.0:
         return dt_s / 2
-    ahead_s = (BATCH_AT * dt_s - (now_s - tick_s)) % dt_s
+    at_s = max(dt_s - LEAD_S - 2.0 * took_s, BEAT_AT_MIN * dt_s)
+    ahead_s = (at_s - (now_s - tick_s)) % dt_s
     return ahead_s if ahead_s >= dt_s / 2 else ahead_s + dt_s

@@ -13,7 +13,7 @@ from server.config import Limits
 from server.edge.batch import POSES_EACH, Batch, is_pose, is_pose_frame
 from server.edge.browser import CLOSE_S, HEARTBEAT_S, PONG_S, SLOW, Browser
 from server.edge.client_frames import Message, unmask
-from server.edge.exchange import BATCH_AT, next_beat_s
+from server.edge.exchange import BEAT_AT_MIN, LEAD_S, next_beat_s
 from server.edge.frames import PING_FRAME, close_frame
 from server.edge.lines import READ_BYTES, SocketLine, Sockets
 from server.sim.poses import POSE
@@ -255,13 +255,13 @@ def test_other_bytes_are_no_pose_frame(data):
 
 
 @settings(deadline=None)
-@given(st.floats(0, 1e5), st.floats(0, 0.999), st.floats(1 / 90, 1 / 20))
-def test_beats_come_once_a_tick_well_before_the_shard_drains(now_s, since_s, dt_s):
-    wait_s = next_beat_s(now_s, now_s - since_s, dt_s)
+@given(st.floats(0, 1e5), st.floats(0, 0.999), st.floats(1 / 90, 1 / 20), st.floats(0, 0.03))
+def test_beats_come_once_a_tick_and_are_done_before_the_shard_drains(now_s, since_s, dt_s, took_s):
+    wait_s = next_beat_s(now_s, now_s - since_s, dt_s, took_s)
     assert dt_s / 2 <= wait_s < dt_s * 1.5 + 1e-9
-    phase = (since_s + wait_s) / dt_s % 1.0
-    assert phase == pytest.approx(BATCH_AT, abs=1e-3)
+    left_s = dt_s - (since_s + wait_s) % dt_s
+    assert left_s == pytest.approx(min(LEAD_S + 2 * took_s, (1 - BEAT_AT_MIN) * dt_s), abs=1e-4)
 
 
 def test_without_snapshots_to_go_by_beats_are_half_a_tick_apart():
-    assert next_beat_s(100.0, 0.0, 1 / 30) == next_beat_s(0.0, 1.0, 1 / 30) == 1 / 60
+    assert next_beat_s(100.0, 0.0, 1 / 30, 0.0) == next_beat_s(0.0, 1.0, 1 / 30, 0.0) == 1 / 60
