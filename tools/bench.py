@@ -95,10 +95,9 @@ def write_json(path: Path, found: dict[str, list[Row]]) -> None:
 def bench(*sections: str, json: Path | None = None) -> int:
     """Measure and print tables.
 
-    Parameters
-    ----------
-    sections: which; all if none is named
-    json: write the figures here, too
+    Args:
+        sections: which; all if none is named
+        json: write the figures here, too
     """
     for name in sections:
         if name not in SECTIONS:

@@ -86,34 +86,33 @@ def swarm(
 ) -> int:
     """Run a swarm of bots through the real protocol and report.
 
-    Parameters
-    ----------
-    bots: how many
-    rooms: over how many rooms they are spread; 0 is as many as the scene wants (wards of 20, one hall)
-    scene: what they do: go round a ward, mingle in one hall, listen to a lecture, consult in fours, or all of these
-    seconds: how long is measured, after all are in
-    ramp: FIRST:LAST:STEP bots, level by level up to the first that breaks the service level; instead of --bots
-    hold: how long each level of a ramp is measured, seconds
-    spike: so many bots lose their connection at once in the middle and come back
-    hz: poses each bot makes in a second (a dead-band sends fewer)
-    tick_hz: steps of the world per second, of our own server
-    seed: of everything the bots draw by lot
-    beds: beds with a patient in each room
-    roam: share of the bots' walks that lead through a door into the next room
-    processes: of the bots
-    pin: our own server with all its processes and threads on one core, all bots on another one
-    check_share: of the bots, how many decode all they get at any time, in turns; the others only count ticks and sizes
-        and hash what they get. 0 chooses
-    delivered_min: service level: share of its snapshots that the worst bot gets at least
-    seen_p99_max: service level: from a pose going out to another bot seeing it, 99 of 100, ms at most
-    over_budget_max: service level: share of ticks that may take longer than a tick
-    json: write the figures here
-    html: write the report here, one page with plots
-    data: data directory of a server that runs already (rooms swarm-001... or, with one room, its lobby)
-    endpoint: its ZeroMQ endpoint
-    websocket: through an edge of our own server
-    web: URL of a running edge's WebSocket, with --data
-    libzmq: native bots with a DEALER of libzmq each, instead of our own loop over raw sockets
+    Args:
+        bots: how many
+        rooms: over how many rooms they are spread; 0 is as many as the scene wants (wards of 20, one hall)
+        scene: what they do: go round a ward, mingle in one hall, listen to a lecture, consult in fours, or all of these
+        seconds: how long is measured, after all are in
+        ramp: FIRST:LAST:STEP bots, level by level up to the first that breaks the service level; instead of --bots
+        hold: how long each level of a ramp is measured, seconds
+        spike: so many bots lose their connection at once in the middle and come back
+        hz: poses each bot makes in a second (a dead-band sends fewer)
+        tick_hz: steps of the world per second, of our own server
+        seed: of everything the bots draw by lot
+        beds: beds with a patient in each room
+        roam: share of the bots' walks that lead through a door into the next room
+        processes: of the bots
+        pin: our own server with all its processes and threads on one core, all bots on another one
+        check_share: of the bots, how many decode all they get at any time, in turns; the others only count ticks and sizes
+            and hash what they get. 0 chooses
+        delivered_min: service level: share of its snapshots that the worst bot gets at least
+        seen_p99_max: service level: from a pose going out to another bot seeing it, 99 of 100, ms at most
+        over_budget_max: service level: share of ticks that may take longer than a tick
+        json: write the figures here
+        html: write the report here, one page with plots
+        data: data directory of a server that runs already (rooms swarm-001... or, with one room, its lobby)
+        endpoint: its ZeroMQ endpoint
+        websocket: through an edge of our own server
+        web: URL of a running edge's WebSocket, with --data
+        libzmq: native bots with a DEALER of libzmq each, instead of our own loop over raw sockets
     """
     climb = read_ramp(ramp) if ramp else None
     ask = Ask(bots=climb.last if climb else bots, rooms=rooms, scene=scene, seconds=hold if climb else seconds, hz=hz,

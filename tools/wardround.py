@@ -150,13 +150,12 @@ def _keys(data: Path, going: Callable[[], bool], wait: Callable[[float], bool]) 
 def wardround(*, data: Path, bots: int = 6, endpoint: str = "", seed: int = 1, supervised: bool = False) -> int:
     """Walk a running hospital as a small ward round until told to stop.
 
-    Parameters
-    ----------
-    data: data directory of the server, whose keys let the bots in
-    bots: how many walk
-    endpoint: ZeroMQ endpoint of the server; default is the server's own default, or ASCLEPION_NATIVE
-    seed: of everything they draw by lot
-    supervised: end when standard input ends
+    Args:
+        data: data directory of the server, whose keys let the bots in
+        bots: how many walk
+        endpoint: ZeroMQ endpoint of the server; default is the server's own default, or ASCLEPION_NATIVE
+        seed: of everything they draw by lot
+        supervised: end when standard input ends
     """
     if not 1 <= bots <= BOTS_MAX:
         raise RoundError(f"bots is {bots}, allowed is 1 to {BOTS_MAX}")

@@ -52,20 +52,19 @@ def peers(
 ) -> int:
     """Compare servers on the same work.
 
-    Parameters
-    ----------
-    quick: one short repeat of each row, no search for the largest load: about three minutes
-    only: names of servers, separated by commas; all by default
-    repeats: of every row
-    seconds: measured in each run
-    rows: everybody under the same loads
-    limits: search for the largest load that each server holds
-    growth: what a client of ours costs from 100 to 1,000 of them
-    parts: views of a hall beside StateView, and what single parts of ours cost
-    minutes: begin no more repeats of the rows after so long; 0 for no end
-    add: figures of an earlier run, shown beside those of this one
-    json: write the figures here
-    markdown: write the tables here
+    Args:
+        quick: one short repeat of each row, no search for the largest load: about three minutes
+        only: names of servers, separated by commas; all by default
+        repeats: of every row
+        seconds: measured in each run
+        rows: everybody under the same loads
+        limits: search for the largest load that each server holds
+        growth: what a client of ours costs from 100 to 1,000 of them
+        parts: views of a hall beside StateView, and what single parts of ours cost
+        minutes: begin no more repeats of the rows after so long; 0 for no end
+        add: figures of an earlier run, shown beside those of this one
+        json: write the figures here
+        markdown: write the tables here
     """
     check_machine()
     console = Console()
