@@ -101,8 +101,8 @@ def swarm(
         roam: share of the bots' walks that lead through a door into the next room
         processes: of the bots
         pin: our own server with all its processes and threads on one core, all bots on another one
-        check_share: of the bots, how many decode all they get at any time, in turns; the others only count ticks and sizes
-            and hash what they get. 0 chooses
+        check_share: of the bots, how many decode all they get at any time, in turns; the others count ticks and sizes
+            only, and hash what they get. 0 chooses
         delivered_min: service level: share of its snapshots that the worst bot gets at least
         seen_p99_max: service level: from a pose going out to another bot seeing it, 99 of 100, ms at most
         over_budget_max: service level: share of ticks that may take longer than a tick
