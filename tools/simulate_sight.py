@@ -14,6 +14,7 @@ from server.net.messages import Several, server_decoder
 from server.net.session import FIRST_MESSAGE_BYTE
 from server.net.wire import Peer
 from server.world import events
+from server.world.commands import Role
 from server.world.policy import may, may_admit
 from server.world.world import World
 from tools.simulate_checks import entry_at, need
@@ -53,6 +54,7 @@ class Sight:
         self.client_of: dict[Peer, int] = {}
         self.truth = Truth(far_parts)
         self._rooms_before: dict[int, int] = {}
+        self._who: dict[int, tuple[Role, bytes]] = {}  # client -> role and person, of all who were here in the tick
         self._rooms: dict[int, int] = {}
         self._at_before: dict[int, int] = {}
         self._at: dict[int, int] = {}
@@ -66,11 +68,16 @@ class Sight:
         self._rooms_before = {client: world.room_of(client) for client in world.clients()}
         self._at_before = {world.handle(world.slot_of(client)): room for client, room in self._rooms_before.items()}
         self._things_before = world.things.room.copy()
+        self._who = self._present(world)
+
+    def _present(self, world: World) -> dict[int, tuple[Role, bytes]]:
+        return {client: (world.role_of(client), world.person_of(client)) for client in world.clients()}
 
     def after(self, world: World, connected: dict[Peer, int]) -> None:
         """Note who is where after a tick, on which connection, and what there is to be seen."""
         self._rooms = {client: world.room_of(client) for client in world.clients()}
         self._at = {world.handle(world.slot_of(client)): room for client, room in self._rooms.items()}
+        self._who.update(self._present(world))
         self.client_of.update(connected)
         self.truth.note(world)
 
@@ -112,7 +119,7 @@ class Sight:
                 need(bool(rooms & self._rooms_of(client)), "right", f"client {client} heard of thing {slot} elsewhere")
             case events.RoomEntered():
                 self._entered(message, client, world)
-            case events.WaitingList():
+            case events.WaitingList() if client in self._rooms:
                 room = world.rooms[world.room_of(client)]
                 need(
                     may_admit(world.role_of(client), room), "right", f"client {client} may not admit and saw who waits"
@@ -154,7 +161,7 @@ class Sight:
         slug = world.bed_name(bed).split("/")[0]
         room = world.room_index(slug)
         need(room in self._rooms_of(client), "right", f"client {client} got data of bed {bed} from outside {slug}")
-        role = world.role_of(client)
+        role, _ = self._who[client]
         need(may(role, "see_twin", world.rooms[room]), "right", f"client {client}, a {role}, got data of bed {bed}")
 
     def _access(self, client: int, bed: int, index: int, world: World, log: Writer) -> None:
@@ -167,7 +174,7 @@ class Sight:
             f"access entry {index} is about another patient than bed {bed}'s",
         )
         need(
-            extra == world.person_of(client),
+            extra == self._who[client][1],
             "record",
             f"access entry {index} is another person's than client {client}'s",
         )
