@@ -104,7 +104,10 @@ def test_bytes_that_are_no_frames_end_the_stream_as_they_do_for_wsproto(data, ju
     assert code == 0 or code in CODES
     expected, broken = oracle(spoiled)
     if code in (1002, 1007):
-        assert broken and found[: len(expected)] == expected
+        late = oracle(spoiled + bytes(12))[
+            1
+        ]  # wsproto looks at a header once it is all there, we at its first two bytes
+        assert (broken or late) and found[: len(expected)] == expected
     assert code or not broken
 
 
