@@ -14,7 +14,7 @@ import os
 import shutil
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 FREE_BYTES_MIN = 32 * 1024 * 1024
 
 
@@ -35,7 +35,8 @@ def check_version(data: Path) -> None:
         raise DataError(f"{mark} cannot be read: {error}") from None
     if found != str(VERSION):
         raise DataError(
-            f"{data} is of data version {found!r}, this program reads version {VERSION}: give another --data"
+            f"{data} is of data version {found!r}, this program reads version {VERSION}: give another --data "
+            "(asclepion ledger verify reads the log of any)"
         )
 
 

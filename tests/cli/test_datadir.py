@@ -13,7 +13,7 @@ from server.datadir import DataError, Lock, check_version, forget_ready, open_da
 def test_a_fresh_directory_gets_a_version_and_can_be_opened_again(tmp_path):
     data = tmp_path / "deep/data"
     open_data(data, "serve").release()
-    assert (data / "VERSION").read_text() == "1\n"
+    assert (data / "VERSION").read_text() == f"{datadir.VERSION}\n"
     assert (data / "run").stat().st_mode & 0o077 == 0
     open_data(data, "serve").release()
 
@@ -36,7 +36,7 @@ def test_a_lock_ends_with_its_process(tmp_path):
     open_data(tmp_path, "shard").release()
 
 
-@pytest.mark.parametrize("content", [b"2\n", b"", b"one", b"\xff"])
+@pytest.mark.parametrize("content", [b"1\n", b"3\n", b"", b"one", b"\xff"])
 def test_a_directory_of_another_version_is_refused_and_untouched(tmp_path, content):
     (tmp_path / "VERSION").write_bytes(content)
     with pytest.raises(DataError):
