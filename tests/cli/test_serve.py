@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from server.__main__ import main
+from server.datadir import VERSION
 from server.edge.static import ClientError, client_folder
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def test_one_command_brings_up_all_and_ctrl_c_ends_it_well(house, tmp_path):
     rest = process.stdout.read()
     assert process.wait(30) == 0, rest
     assert sorted(p.name for p in (tmp_path / "data/run").glob("*.ready")) == []
-    assert (tmp_path / "data/VERSION").read_text() == "1\n"
+    assert (tmp_path / "data/VERSION").read_text() == f"{VERSION}\n"
 
 
 def test_an_edge_that_is_killed_comes_back_linked(house, tmp_path):

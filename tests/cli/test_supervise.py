@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from server.config import Config, ConfigError
-from server.datadir import tell_ready
+from server.datadir import VERSION, tell_ready
 from server.supervise import Child, banner, check_ports
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ class Running:
     def __init__(self, data: Path, edges: int = 1, port: int = 0) -> None:
         self.data = data
         (data / "run").mkdir(parents=True, exist_ok=True)
-        (data / "VERSION").write_text("1\n")
+        (data / "VERSION").write_text(f"{VERSION}\n")
         self.process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(STAND_IN), str(data), str(edges), str(port)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
